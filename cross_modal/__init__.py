@@ -1,0 +1,21 @@
+"""One model for pictures, sound and text in several languages: from a table of raw files to one SavedModel.
+
+The names below are loaded when they are first used, so that `cross-modal --help` need not wait for TensorFlow.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["fusion", "losses", "metrics", "testing", "towers"],
+    submod_attrs={
+        "data": ["Dataset", "TableError", "batches", "ingest", "learn_features"],
+        "evaluation": ["evaluate"],
+        "exporting": ["export", "load"],
+        "features": ["Audio", "Feature", "Image", "Label", "Language", "Text"],
+        "samples": ["write_sample"],
+        "serving": ["build_gallery", "predict", "search"],
+        "tasks": ["Alignment", "Classification", "Task"],
+        "training": ["fit"],
+    },
+)

@@ -1,0 +1,215 @@
+"""run.yaml to objects and back."""
+
+import copy
+import functools
+import importlib
+import inspect
+import json
+import pathlib
+
+import yaml
+
+from cross_modal import fusion, tasks, towers, training
+from cross_modal.data import Dataset, learn_features
+from cross_modal.features import Feature, Language
+
+_KEYS = ("task", "dataset", "seed", "features", "towers", "fusion", "options", "training")
+_TASKS = {"alignment": tasks.Alignment, "classification": tasks.Classification}
+_TOWERS = {"image": "cnn", "text": "lstm", "audio": "crnn"}
+_INPUTS = tuple(_TOWERS)
+
+
+class ConfigError(ValueError):
+    """A key or value of run.yaml that cannot be used; the message lists what can."""
+
+
+def read_config(path):
+    """Reads a run.yaml.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Dict of keys to values.
+
+    Raises:
+        ConfigError: if it is no mapping, or has unknown keys.
+    """
+    config = yaml.safe_load(pathlib.Path(path).read_text(encoding="utf-8")) or {}
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path}: expected keys and values. Received: {type(config).__name__}")
+    _check_keys(config, _KEYS, str(path))
+    return config
+
+
+def set_keys(config, assignments):
+    """Sets keys of a configuration.
+
+    Args:
+        config: dict, left as it is.
+        assignments: strings `a.b=value`; the value is YAML.
+
+    Returns:
+        A new dict.
+
+    Raises:
+        ConfigError: if an assignment has no `=` or goes through a value that has no keys.
+    """
+    config = copy.deepcopy(config)
+    for assignment in assignments:
+        path, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"Expected key=value, such as training.epochs=20. Received: {assignment!r}")
+        *outer, last = path.split(".")
+        place = config
+        for key in outer:
+            place = place.setdefault(key, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"Expected keys under {key}. Received: {assignment!r}, where {key} is {place!r}")
+        place[last] = yaml.safe_load(value)
+    return config
+
+
+def resolve(config):
+    """Fills in every key that is missing, with the defaults of what it configures.
+
+    Args:
+        config: dict with at least `dataset`.
+
+    Returns:
+        A new dict with all keys.
+
+    Raises:
+        ConfigError: for an unknown key or name, listing the known ones.
+    """
+    _check_keys(config, _KEYS, "run.yaml")
+    if not config.get("dataset"):
+        raise ConfigError("Expected the folder of a dataset under the key dataset. Received: none. Make one with `cross-modal ingest`.")
+    dataset = Dataset(config["dataset"])
+    task = config.get("task", "alignment")
+    kind = _named(task, _TASKS, "task")
+    wanted = _INPUTS + (("label",) if kind is tasks.Classification else ())
+    given = config.get("features")
+    chosen = [name for name, field in dataset.fields.items() if field.kind in wanted] if given is None else list(given)
+    _check_keys(dict.fromkeys(chosen), dataset.fields, "features")
+    features = {name: dict((given or {}).get(name) or {}) for name in chosen}
+    inputs = [name for name in chosen if dataset.fields[name].kind != "label"]
+    full = {"task": task, "dataset": str(config["dataset"]), "seed": int(config.get("seed", 0)), "features": features, "towers": {}}
+    _check_keys(config.get("towers") or {}, inputs, "towers")
+    for name in inputs:
+        tower = dict((config.get("towers") or {}).get(name) or {})
+        function = _named(tower.setdefault("kind", _TOWERS[dataset.fields[name].kind]), vars(towers), f"towers.{name}.kind")
+        full["towers"][name] = {"kind": tower.pop("kind"), **_filled(function, tower, f"towers.{name}", {"feature", "dim", "name", "languages"})}
+    reserved = {"features", "languages", "towers", "fusion"}
+    if "fusion" in inspect.signature(kind).parameters:
+        joined = dict(config.get("fusion") or {})
+        function = _named(joined.setdefault("kind", "concat"), vars(fusion), "fusion.kind")
+        full["fusion"] = {"kind": joined.pop("kind"), **_filled(function, joined, "fusion", {"sources"})}
+    elif config.get("fusion"):
+        raise ConfigError(f"Expected no key fusion: the task {task} joins no states. Received: fusion={config['fusion']}")
+    full["options"] = _filled(kind, config.get("options") or {}, "options", reserved)
+    full["training"] = _filled(training.fit, config.get("training") or {}, "training", {"task", "dataset", "run", "seed", "resume", "progress"})
+    return full
+
+
+def make_features(config):
+    """Learns the features that a resolved configuration names; see `learn_features`."""
+    dataset = Dataset(config["dataset"])
+    options = {}
+    for name, one in config["features"].items():
+        one = dict(one)
+        if "kind" in one:
+            one["kind"] = _named(one["kind"], {}, f"features.{name}.kind")
+        options[name] = one
+    try:
+        return learn_features(dataset, list(config["features"]), options)
+    except TypeError as error:
+        raise ConfigError(f"Expected features.<field> to hold arguments of its feature. Received: {config['features']}: {error}") from error
+
+
+def make_task(config, features, languages):
+    """Makes the task that a resolved configuration describes.
+
+    Args:
+        config: from `resolve`.
+        features: dict of field to `Feature`.
+        languages: `Language`.
+
+    Returns:
+        `Task`.
+    """
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
+    if "fusion" in config:
+        arguments["fusion"] = _bound(config["fusion"], vars(fusion))
+    arguments["towers"] = {name: _bound(tower, vars(towers)) for name, tower in config["towers"].items()}
+    return _named(config["task"], _TASKS, "task")(features, languages, **arguments)
+
+
+def save_run(run, config, features, languages):
+    """Writes `run.yaml` and `features.json` into the folder of a run."""
+    run = pathlib.Path(run)
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    saved = {name: {"class": f"{type(one).__module__}:{type(one).__name__}", "config": one.config()} for name, one in features.items()}
+    (run / "features.json").write_text(json.dumps({"languages": languages.names, "features": saved}), encoding="utf-8")
+
+
+def load_task(run):
+    """Makes the task of a run from its folder alone.
+
+    Args:
+        run: folder of the run.
+
+    Returns:
+        Pair of the configuration and `Task`.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+    """
+    run = pathlib.Path(run)
+    if not (run / "features.json").exists():
+        raise FileNotFoundError(f"Expected the folder of a run, with run.yaml and features.json. Received: {run}. Make one with `cross-modal train`.")
+    config = read_config(run / "run.yaml")
+    saved = json.loads((run / "features.json").read_text(encoding="utf-8"))
+    features = {name: _imported(one["class"], f"the feature {name}")(**one["config"]) for name, one in saved["features"].items()}
+    if not all(isinstance(one, Feature) for one in features.values()):
+        raise ConfigError(f"Expected features.json to name subclasses of Feature. Received: {[one['class'] for one in saved['features'].values()]}")
+    return config, make_task(config, features, Language(saved["languages"]))
+
+
+def _bound(part, known):
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in part.items() if name != "kind"}
+    return functools.partial(_named(part["kind"], known, "kind"), **arguments)
+
+
+def _named(name, known, place):
+    """A part by its name in a namespace, or by `module:name`."""
+    if ":" in str(name):
+        return _imported(name, place)
+    public = sorted(key for key, value in known.items() if callable(value) and not key.startswith("_") and key not in ("tower_inputs", "SourceEmbedding"))
+    if name not in public:
+        raise ConfigError(f"Expected {place} to be module:name{' or one of ' + ', '.join(public) if public else ''}. Received: {name!r}")
+    return known[name]
+
+
+def _imported(name, place):
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"Expected {place} to be module:name of something that can be imported. Received: {name!r} ({error})") from error
+
+
+def _check_keys(given, known, place):
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        raise ConfigError(f"{place}: expected keys among {', '.join(known)}. Received: {', '.join(map(str, unknown))}")
+
+
+def _filled(function, given, place, reserved):
+    """The keyword arguments of a function, those given and the defaults of the others, as YAML can hold them."""
+    parameters = {name: one for name, one in inspect.signature(function).parameters.items() if name not in reserved}
+    _check_keys(given, parameters, place)
+    # A dataclass shows a default made by a factory as a marker without a value of its own: an empty dict in all our tasks.
+    defaults = {name: one.default if isinstance(one.default, (str, int, float, bool, tuple, type(None))) else {} for name, one in parameters.items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **given}.items()}

@@ -1,0 +1,140 @@
+"""Items to batches of features, in tf.data alone."""
+
+import os
+
+import tensorflow as tf
+
+from cross_modal.features import featurize_views
+
+ABSENT = -1
+_CORES = os.cpu_count() or 1
+
+
+def batches(dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0):
+    """Makes batches of the drawn views of each item.
+
+    Views are featurized, drawn, padded to one of a few lengths (8, 12, 16, 24, 32, 48, ...), batched and prefetched. An item that lacks a field has
+    masked places there.
+
+    Args:
+        dataset: `Dataset`.
+        split: name of the split.
+        features: dict of field to `Feature`; other fields are not read.
+        languages: `Language`, for the tags of the views.
+        size: items in a batch.
+        draws: dict of field to the number of views drawn from an item. None takes all views, in order.
+        seed: None goes through the split once, in order, and draws the first views. A number shuffles, draws at random and repeats without end,
+            in batches of exactly `size`.
+        bucket_by: field whose length sorts items into batches of similar length, or None for batches of items at random.
+        cache: whether featurized items stay in memory after the first pass.
+        start: with a seed, number of batches to pass over, to go on where a run stopped.
+
+    Returns:
+        `tf.data.Dataset` of dicts: `id`, string `(batch,)`; `item`, int64 `(batch,)`; and each field, a dict of `value` `(batch, views, time, ...)`, `mask`
+        bool `(batch, views, time or 1)`, `language` int32 `(batch, views)` and `key` int64 `(batch, views)`, which is equal for equal raw values and -1
+        for an absent view.
+
+    Raises:
+        KeyError: if the dataset lacks a field.
+    """
+    missing = [name for name in features if name not in dataset.fields]
+    if missing:
+        raise KeyError(f"Expected fields of the dataset: {', '.join(dataset.fields)}. Received: {', '.join(missing)}")
+    if bucket_by is not None and (bucket_by not in features or not features[bucket_by].has_time):
+        timed = [name for name, feature in features.items() if feature.has_time]
+        raise ValueError(f"Expected `bucket_by` to be a field with a length: {', '.join(timed) or 'there is none'}. Received: bucket_by={bucket_by}")
+    items = dataset.items(split).map(lambda item: _featurize(item, features, languages), num_parallel_calls=_CORES)
+    if cache:
+        items = items.cache()
+    if seed is not None:
+        items = items.shuffle(10_000, seed=seed, reshuffle_each_iteration=True).repeat()
+    items = items.enumerate().map(lambda step, item: _draw(item, step, features, draws, seed), num_parallel_calls=_CORES)
+    items = _batch(items, features, size, bucket_by, drop_remainder=seed is not None)
+    if start:
+        items = items.skip(start)
+    items = items.map(lambda batch: _pad(batch, features), num_parallel_calls=_CORES).prefetch(4)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # Its threads end up to a second late.
+    options.threading.private_threadpool_size = _CORES
+    return items.with_options(options)
+
+
+def length_for(length):
+    """Returns the next of the lengths 8, 12, 16, 24, 32, 48, ... (int tensor or number): few shapes, at most half again as long."""
+    length = tf.maximum(tf.cast(length, tf.float32), 8.0)
+    power = 2.0 ** tf.math.ceil(tf.math.log(length) / tf.math.log(2.0) - 1e-4)
+    return tf.cast(tf.where(length <= 0.75 * power, 0.75 * power, power), tf.int32)
+
+
+def _featurize(item, features, languages):
+    """Featurizes all views of an item; what it returns can stay in memory."""
+    out = {"id": item["id"]}
+    for name, feature in features.items():
+        raw = item[name]
+        out[name] = {
+            "value": featurize_views(feature, raw["value"]),
+            "language": languages.featurize(raw["language"]),
+            "key": tf.strings.to_hash_bucket_fast(raw["value"], 2**31 - 1),
+        }
+    return out
+
+
+def _draw(item, step, features, draws, seed):
+    out = {"id": item["id"], "item": tf.strings.to_hash_bucket_fast(item["id"], 2**31 - 1)}
+    for place, (name, feature) in enumerate(features.items()):
+        field = item[name]
+        there = tf.size(field["key"])
+        order = tf.range(there)
+        if seed is not None:
+            order = tf.random.experimental.stateless_shuffle(order, seed=[seed, step * len(features) + place])
+        count = tf.maximum(there, 1) if draws is None else draws[name]
+        order = order[:count]
+        absent = [[0, count - tf.size(order)]]
+        value = tf.gather(field["value"], order)
+        if feature.has_time:
+            mask = tf.sequence_mask(value.row_lengths())
+            value = value.to_tensor()
+        else:
+            mask = tf.ones([tf.size(order), 1], tf.bool)
+        rest = [[0, 0]] * (value.shape.rank - 1)
+        out[name] = {
+            "value": tf.pad(value, absent + rest),
+            "mask": tf.pad(mask, [*absent, [0, 0]]),
+            "language": tf.pad(tf.gather(field["language"], order), absent),
+            "key": tf.pad(tf.gather(field["key"], order), absent, constant_values=ABSENT),
+        }
+        if draws is not None:
+            out[name] = {key: tf.ensure_shape(tensor, [count, *tensor.shape[1:]]) for key, tensor in out[name].items()}
+    return out
+
+
+def _batch(items, features, size, bucket_by, drop_remainder):
+    # An absent view of a batch padded in views must keep the key of absence.
+    padding = {"id": "", "item": tf.constant(0, tf.int64)}
+    for name, feature in features.items():
+        zero = tf.zeros((), feature.spec.dtype)
+        padding[name] = {"value": zero, "mask": False, "language": 0, "key": tf.constant(ABSENT, tf.int64)}
+    if bucket_by is None:
+        return items.padded_batch(size, padding_values=padding, drop_remainder=drop_remainder)
+    bounds = sorted({int(length_for(length)) for length in range(8, 6001, 4)})
+    return items.bucket_by_sequence_length(
+        lambda item: tf.shape(item[bucket_by]["mask"])[-1],
+        [bound + 1 for bound in bounds], [size] * (len(bounds) + 1),
+        padding_values=padding, drop_remainder=drop_remainder,
+    )  # fmt: skip
+
+
+def _pad(batch, features):
+    """Pads time to one of a few lengths."""
+    for name, feature in features.items():
+        if feature.has_time:
+            value, mask = batch[name]["value"], batch[name]["mask"]
+            time = tf.shape(mask)[-1]
+            more = length_for(time) - time
+            rest = [[0, 0]] * (value.shape.rank - 3)
+            batch[name] = {
+                **batch[name],
+                "value": tf.pad(value, [[0, 0], [0, 0], [0, more], *rest]),
+                "mask": tf.pad(mask, [[0, 0], [0, 0], [0, more]]),
+            }
+    return batch

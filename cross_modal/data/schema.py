@@ -1,0 +1,84 @@
+"""The words of the data model: fields, kinds, views, items, and the columns of a table."""
+
+import dataclasses
+
+import langcodes
+
+from cross_modal.features.label import UNDETERMINED
+
+KINDS = ("image", "text", "audio", "label")
+RESERVED = ("id", "language", "split", "group")
+SPLITS = ("train", "validation", "test")
+
+
+class TableError(ValueError):
+    """A table, or a place in it, that cannot be used; the message names the file, row and field."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """What is known of one field of a dataset.
+
+    Args:
+        name: its name in the table, without a language.
+        kind: one of `KINDS`.
+        languages: tags of its views, sorted; empty where it has none.
+        labels: classes of a label, sorted; empty for other kinds.
+    """
+
+    name: str
+    kind: str
+    languages: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """One value of one field of one item, as the table has it.
+
+    Args:
+        field: name of the field.
+        value: text, label, or path relative to the table.
+        language: BCP 47 tag, or `und`.
+        row: number of its row in the table, from 1.
+    """
+
+    field: str
+    value: str
+    language: str
+    row: int
+
+
+@dataclasses.dataclass
+class Item:
+    """One thing in the world: the views of all rows of one id in one split."""
+
+    id: str
+    group: str
+    split: str
+    views: list[View]
+
+
+def parse_column(column):
+    """Splits a column's name into field and language.
+
+    Args:
+        column: `field` or `field:language`.
+
+    Returns:
+        Pair of field and language; the language is None where there is none.
+
+    Raises:
+        TableError: if the language is no BCP 47 tag.
+    """
+    name, colon, language = column.partition(":")
+    if not colon:
+        return name, None
+    if not name or not langcodes.tag_is_valid(language):
+        raise TableError(f"Expected a column named field or field:language with a BCP 47 tag, such as text:en or text:zh-TW. Received: {column!r}")
+    return name, langcodes.standardize_tag(language)
+
+
+def view_name(field, language=UNDETERMINED):
+    """Names a kind of view: `image`, `text:tr`."""
+    return field if language == UNDETERMINED else f"{field}:{language}"

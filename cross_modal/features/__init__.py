@@ -1,0 +1,11 @@
+"""Raw values to tensors, as TensorFlow graph code: the same objects in training and in the exported model."""
+
+from cross_modal.features.audio import Audio as Audio
+from cross_modal.features.feature import Feature as Feature
+from cross_modal.features.feature import featurize_batch as featurize_batch
+from cross_modal.features.feature import featurize_views as featurize_views
+from cross_modal.features.image import Image as Image
+from cross_modal.features.label import Label as Label
+from cross_modal.features.label import Language as Language
+from cross_modal.features.text import Text as Text
+from cross_modal.features.text import learn_subwords as learn_subwords

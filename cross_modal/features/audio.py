@@ -1,0 +1,117 @@
+"""WAV bytes to a log-mel spectrogram."""
+
+import math
+
+import librosa.filters
+import numpy as np
+import tensorflow as tf
+
+from cross_modal.features.feature import Feature
+
+SAMPLE_RATE = 16_000
+_FLOOR = 1e-6  # Added to the mel energies before the logarithm: about -60 dB below a full-scale tone.
+
+
+class Audio(Feature):
+    """Turns a 16-bit PCM WAV of any rate and any number of channels into a log-mel spectrogram.
+
+    The sound is mixed to one channel and resampled to 16 kHz. The spectrogram equals librosa's (`center=True`, Slaney scale and norm)
+    to 1e-4. Then its mean over time is taken out and it is divided by its standard deviation, so that loudness and microphone do not matter.
+
+    Args:
+        bins: number of mel bands.
+        hop_ms: milliseconds between frames.
+        window_ms: milliseconds of one Hann window.
+        seconds: longest sound kept, in seconds; the rest is cut off.
+
+    Returns:
+        `featurize` returns float32 `(time, bins)`, one frame each `hop_ms`. Raises `tf.errors.InvalidArgumentError` for bytes that are no WAV.
+    """
+
+    kind = "audio"
+
+    def __init__(self, bins=80, hop_ms=10, window_ms=25, seconds=30):
+        super().__init__(name="audio")
+        if not 0 < hop_ms <= window_ms:
+            raise ValueError(f"Expected 0 < hop_ms <= window_ms. Received: hop_ms={hop_ms}, window_ms={window_ms}")
+        self.bins, self.hop_ms, self.window_ms, self.seconds = bins, hop_ms, window_ms, seconds
+        self.spec = tf.TensorSpec((None, bins), tf.float32)
+
+    def featurize(self, raw):
+        samples = decode_wav(raw)[: int(self.seconds * SAMPLE_RATE)]
+        frames = log_mel(samples, self.bins, self.hop_ms, self.window_ms)
+        frames -= tf.reduce_mean(frames, 0, keepdims=True)
+        return frames / (tf.math.reduce_std(frames) + 1e-3)
+
+    def config(self):
+        return {"bins": self.bins, "hop_ms": self.hop_ms, "window_ms": self.window_ms, "seconds": self.seconds}
+
+
+def decode_wav(raw):
+    """Decodes 16-bit PCM WAV bytes to one channel at 16 kHz.
+
+    Args:
+        raw: string tensor `()`.
+
+    Returns:
+        float32 `(samples,)` between -1 and 1.
+    """
+    channels, rate = tf.audio.decode_wav(raw)
+    samples = tf.reduce_mean(channels, -1)
+    return tf.cond(tf.equal(rate, SAMPLE_RATE), lambda: samples, lambda: resample(samples, rate))
+
+
+def resample(samples, rate, zeros=16):
+    """Resamples a sound to 16 kHz by a Hann-windowed sinc, in the graph.
+
+    Args:
+        samples: float32 `(samples,)`.
+        rate: int32 `()`, samples per second of `samples`.
+        zeros: zero crossings of the sinc on each side.
+
+    Returns:
+        float32 `(samples,)` at 16 kHz.
+
+    Source:
+        Smith, "Digital Audio Resampling", the band-limited interpolation of section 2.
+    """
+    rate = tf.cast(rate, tf.float32)
+    cutoff = tf.minimum(1.0, SAMPLE_RATE / rate)  # In units of the input's Nyquist frequency: what 16 kHz cannot hold goes.
+    reach = tf.cast(tf.math.ceil(zeros / cutoff), tf.int32)
+    size = tf.size(samples)
+    count = tf.cast(tf.math.ceil(tf.cast(size, tf.float32) * SAMPLE_RATE / rate), tf.int32)
+    # Whole and fractional position apart: a float32 position would lose the fraction in a long recording.
+    step = tf.cast(tf.range(count), tf.float64) * tf.cast(rate, tf.float64) / SAMPLE_RATE
+    whole = tf.cast(tf.floor(step), tf.int32)
+    fraction = tf.cast(step - tf.floor(step), tf.float32)
+    offsets = tf.range(1 - reach, reach + 1)
+    distance = tf.cast(offsets, tf.float32)[None] - fraction[:, None]  # (samples, taps)
+    x = distance * cutoff
+    sinc = tf.where(tf.abs(x) < 1e-6, tf.ones_like(x), tf.sin(math.pi * x) / (math.pi * tf.where(tf.abs(x) < 1e-6, tf.ones_like(x), x)))
+    window = tf.where(tf.abs(x) < zeros, 0.5 + 0.5 * tf.cos(math.pi * x / zeros), tf.zeros_like(x))
+    padded = tf.pad(samples, [[reach, reach + 1]])
+    taps = tf.gather(padded, whole[:, None] + offsets[None] + reach)
+    return tf.reduce_sum(taps * sinc * window, -1) * cutoff
+
+
+def log_mel(samples, bins, hop_ms, window_ms):
+    """Computes the natural logarithm of mel energies, equal to librosa's.
+
+    Args:
+        samples: float32 `(samples,)` at 16 kHz.
+        bins: number of mel bands.
+        hop_ms: milliseconds between frames.
+        window_ms: milliseconds of one Hann window.
+
+    Returns:
+        float32 `(time, bins)`.
+    """
+    hop, width = round(SAMPLE_RATE * hop_ms / 1000), round(SAMPLE_RATE * window_ms / 1000)
+    size = 2 ** math.ceil(math.log2(width))
+    window = np.zeros(size, np.float32)  # librosa puts a short window in the middle of the frame, tf.signal.stft at its left.
+    start = (size - width) // 2
+    window[start : start + width] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(width) / width)
+    frames = tf.signal.frame(tf.pad(samples, [[size // 2, size // 2]]), size, hop)
+    power = tf.abs(tf.signal.rfft(frames * window)) ** 2  # (time, size / 2 + 1)
+    bands = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=size, n_mels=bins).T
+    return tf.math.log(power @ tf.constant(bands, tf.float32) + _FLOOR)

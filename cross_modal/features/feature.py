@@ -1,0 +1,92 @@
+"""The contract that turns one raw value into one tensor, in training and in serving alike."""
+
+import abc
+
+import tensorflow as tf
+
+
+class Feature(tf.Module, abc.ABC):
+    """Turns one raw value (a string: text, or the bytes of a file) into one tensor.
+
+    The same object serves the input pipeline and the exported model, so that the two cannot differ. It is a `tf.Module`, so
+    that lookup tables and tokenizer models inside it travel into the export. Subclasses are final. An empty string is not a value
+    but the absence of one: `featurize` is never called with it.
+
+    Attributes:
+        kind: what raw values it takes: image, text, audio or label.
+        spec: `tf.TensorSpec` of the tensor. A leading `None` dimension is time.
+    """
+
+    kind: str
+    spec: tf.TensorSpec
+
+    @abc.abstractmethod
+    def featurize(self, raw):
+        """Returns the tensor of one raw value, as TensorFlow graph code.
+
+        Args:
+            raw: string tensor of shape `()`, not empty.
+
+        Returns:
+            Tensor of shape and type `self.spec`.
+        """
+
+    @abc.abstractmethod
+    def config(self):
+        """Returns the keyword arguments that build an equal feature, as a dict of plain values."""
+
+    @property
+    def has_time(self):
+        """Whether the tensor has a leading time axis of any length."""
+        return bool(self.spec.shape.rank) and self.spec.shape[0] is None
+
+
+def featurize_batch(feature, raw):
+    """Featurizes a batch of raw values and pads it.
+
+    Args:
+        feature: `Feature`.
+        raw: string tensor `(batch,)`; an empty string is an absent value.
+
+    Returns:
+        Dict of `value`, `(batch, time, ...)` or, for a feature without time, `(batch, ...)`; and `mask`, bool `(batch, time)` or
+        `(batch, 1)`, True where `value` is real. An absent value has no True in its mask.
+    """
+    present = tf.strings.length(raw) > 0
+    value = _map_present(feature, raw)
+    if not feature.has_time:
+        return {"value": value, "mask": present[:, None]}
+    # A batch of absent values has no time at all; towers want at least one (masked) step.
+    lengths = value.row_lengths()
+    steps = tf.maximum(tf.reduce_max(lengths, keepdims=False), 1)
+    shape = tf.concat([[tf.size(raw, tf.int64), steps], tf.constant(feature.spec.shape[1:].as_list(), tf.int64)], 0)
+    return {"value": value.to_tensor(shape=shape), "mask": tf.sequence_mask(lengths, steps)}
+
+
+def featurize_views(feature, raw):
+    """Featurizes the views of one item without padding them.
+
+    Args:
+        feature: `Feature`.
+        raw: string tensor `(views,)`.
+
+    Returns:
+        Tensor `(views, ...)`, ragged in time for a feature with time.
+    """
+    return _map_present(feature, raw)
+
+
+def _map_present(feature, raw):
+    spec = feature.spec
+
+    def absent():
+        return tf.zeros([0 if size is None else size for size in spec.shape], spec.dtype)
+
+    def one(value):
+        return tf.cond(tf.strings.length(value) > 0, lambda: feature.featurize(value), absent)
+
+    if feature.has_time:
+        signature = tf.RaggedTensorSpec(shape=spec.shape, dtype=spec.dtype, ragged_rank=0)
+    else:
+        signature = spec
+    return tf.map_fn(one, raw, fn_output_signature=signature)

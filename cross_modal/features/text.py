@@ -1,0 +1,76 @@
+"""Strings to subword ids."""
+
+import base64
+import io
+
+import sentencepiece
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from cross_modal.features.feature import Feature
+
+
+class Text(Feature):
+    """Splits a string in any script into subwords of a SentencePiece unigram model.
+
+    The model applies Unicode NFKC, folds white space and falls back to bytes, so that no string is out of vocabulary. Learn a model from
+    a training split with `learn_subwords`.
+
+    Args:
+        model: serialised SentencePiece model, as bytes or as base64 text.
+        length: most subwords kept of one string; the rest is cut off.
+
+    Returns:
+        `featurize` returns int32 `(time,)` of ids, at most `length`. Id 0 is padding and never occurs.
+
+    Source:
+        Kudo (2018), "Subword Regularization", section 3.2.
+    """
+
+    kind = "text"
+
+    def __init__(self, model, length=128):
+        super().__init__(name="text")
+        if length < 1:
+            raise ValueError(f"Expected `length` to be at least 1 subword. Received: length={length}")
+        self.model = base64.b64decode(model) if isinstance(model, str) else model
+        self.length = int(length)
+        self.vocab_size = sentencepiece.SentencePieceProcessor(model_proto=self.model).vocab_size()
+        self.spec = tf.TensorSpec((None,), tf.int32)
+
+    def featurize(self, raw):
+        # Made where it is used, as a constant of the graph: made once, it would live in TensorFlow's kernel cache, which `keras.utils.set_random_seed` empties.
+        return tf_text.SentencepieceTokenizer(self.model).tokenize(raw)[: self.length]
+
+    def config(self):
+        return {"model": base64.b64encode(self.model).decode(), "length": self.length}
+
+
+def learn_subwords(texts, vocab_size=8000):
+    """Learns a SentencePiece unigram model.
+
+    Args:
+        texts: iterable of strings, of the training split alone.
+        vocab_size: most subwords, 256 bytes and 4 control symbols included; fewer come out of a small text.
+
+    Returns:
+        The serialised model, bytes: the `model` of `Text`.
+
+    Raises:
+        ValueError: if there is no text, or `vocab_size` leaves no room beside bytes and control symbols.
+    """
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise ValueError("Expected at least one text to learn subwords from. Received: none; does the training split have this field?")
+    characters = len({character for text in texts for character in text})
+    if vocab_size < 260 + characters:
+        raise ValueError(
+            f"Expected `vocab_size` to be at least {260 + characters}: 256 bytes, 4 control symbols and the {characters} characters of the texts. Received: vocab_size={vocab_size}"
+        )
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=model, model_type="unigram", vocab_size=vocab_size, hard_vocab_limit=False,
+        character_coverage=1.0, byte_fallback=True, max_sentence_length=100_000, input_sentence_size=1_000_000,
+        pad_id=0, unk_id=1, bos_id=2, eos_id=3, num_threads=2, minloglevel=2,
+    )  # fmt: skip
+    return model.getvalue()

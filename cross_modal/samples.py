@@ -1,0 +1,149 @@
+"""The embedded dataset: numbers from 0 to 999, handwritten, in words and spoken.
+
+An item is a number. Its pictures are composed of real handwritten digits (scikit-learn's `load_digits`, written by 13 people in turn; the people of
+the test pictures are in no training picture). Its texts are the number in words in nine languages and four scripts. Its sounds
+are those words spoken by synthetic voices in three languages, where `espeakng-loader` (in the `demo` extra) is installed. All is
+drawn from one seed, and written as an ordinary table with media files beside it.
+"""
+
+import ctypes
+import importlib.util
+import json
+import pathlib
+import shutil
+import tempfile
+
+import cv2
+import numpy as np
+import soundfile
+import soxr
+from num2words import num2words
+from sklearn.datasets import load_digits
+from tqdm import tqdm
+
+TEXT_LANGUAGES = ("ar", "de", "en", "es", "fr", "ko", "ru", "tr", "uk")
+SPEECH_LANGUAGES = ("en", "es", "fr")
+SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
+_PICTURES = {"train": 6, "validation": 1, "test": 1}
+_WRITERS = {"train": 9, "validation": 2, "test": 2}
+_VOICES = ("m1", "m2", "m3", "m4", "m7", "f1", "f2", "f3", "f4")
+_DIGIT = 16  # Pixels of a digit's side.
+
+
+def has_speech():
+    """Returns whether the package that speaks is installed."""
+    return importlib.util.find_spec("espeakng_loader") is not None
+
+
+def write_sample(folder, numbers=1000, seed=0, speech=None, progress=True):
+    """Writes the sample as `items.jsonl` with `image/` and `audio/` beside it.
+
+    Args:
+        folder: where to.
+        numbers: how many numbers, from 0; at least 20 and at most 1,000. A tenth of them are validation and a fifth test.
+        seed: seed of all draws.
+        speech: whether to write sounds; None for wherever it can.
+        progress: whether to show a progress bar.
+
+    Returns:
+        Path of the table.
+
+    Raises:
+        ValueError: if `numbers` is out of range.
+        ModuleNotFoundError: if `speech` is True and the package that speaks is missing.
+    """
+    if not 20 <= numbers <= 1000:
+        raise ValueError(f"Expected between 20 and 1000 numbers. Received: numbers={numbers}")
+    folder = pathlib.Path(folder)
+    for name in ("image", "audio"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    speaker = _Speaker() if (has_speech() if speech is None else speech) else None
+    draw = np.random.default_rng(seed)
+    splits = _splits(numbers, draw)
+    digits = _digits(draw)
+    table = folder / "items.jsonl"
+    with table.open("w", encoding="utf-8") as file:
+        for number in tqdm(range(numbers), desc="sample", unit="item", disable=not progress, mininterval=1.0):
+            split = splits[number]
+            row = {"id": str(number), "split": split, "parity": "odd" if number % 2 else "even", "digits": len(str(number)), "image": []}
+            for view in range(_PICTURES[split]):
+                row["image"].append(f"image/{number}_{view}.png")
+                cv2.imwrite(str(folder / row["image"][-1]), _picture(number, digits[split], draw))
+            row |= {f"text:{language}": num2words(number, lang=language) for language in TEXT_LANGUAGES}
+            for language in SPEECH_LANGUAGES if speaker else ():
+                row[f"audio:{language}"] = f"audio/{number}_{language}.flac"
+                samples, rate = speaker.say(row[f"text:{language}"], language, draw)
+                soundfile.write(folder / row[f"audio:{language}"], samples, rate)
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return table
+
+
+def _splits(numbers, draw):
+    order = draw.permutation(numbers)
+    first, second = round(SHARES["train"] * numbers), round((SHARES["train"] + SHARES["validation"]) * numbers)
+    splits = dict.fromkeys(order[:first].tolist(), "train")
+    splits |= dict.fromkeys(order[first:second].tolist(), "validation")
+    return splits | dict.fromkeys(order[second:].tolist(), "test")
+
+
+def _digits(draw):
+    """Returns a dict of split to digit to pictures of it, `(samples, 8, 8)`, by different writers in each split."""
+    data = load_digits()
+    # The 1,797 samples stand in the order of their 13 writers, about 138 each; a block of 138 is one writer, or close to it.
+    writer = np.minimum(np.arange(len(data.target)) // 138, 12)
+    order = draw.permutation(13)
+    ends = np.cumsum(list(_WRITERS.values()))
+    groups = {split: order[end - _WRITERS[split] : end] for split, end in zip(_WRITERS, ends)}
+    return {split: [data.images[np.isin(writer, group) & (data.target == digit)] for digit in range(10)] for split, group in groups.items()}
+
+
+def _picture(number, digits, draw):
+    """Draws a number on a strip of three places, each digit by any writer, a little moved, turned and scaled."""
+    strip = np.zeros((_DIGIT + 8, 3 * _DIGIT + 8), np.float32)
+    text = str(number)
+    left = 4 + (3 - len(text)) * _DIGIT / 2
+    for place, digit in enumerate(text):
+        sample = digits[int(digit)]
+        pixels = (sample[draw.integers(len(sample))] * 15.9).astype(np.float32)
+        turn = cv2.getRotationMatrix2D((3.5, 3.5), draw.uniform(-8, 8), _DIGIT / 8 * draw.uniform(0.9, 1.1))
+        turn[:, 2] += [left + place * _DIGIT + _DIGIT / 2 - 4 + draw.uniform(-1, 1), 4 + _DIGIT / 2 - 4 + draw.uniform(-2, 2)]
+        strip = np.maximum(strip, cv2.warpAffine(pixels, turn, (strip.shape[1], strip.shape[0]), flags=cv2.INTER_LINEAR))
+    return strip.astype(np.uint8)
+
+
+class _Speaker:
+    """Speaks by the espeak-ng library that the `espeakng-loader` package carries."""
+
+    def __init__(self):
+        import espeakng_loader
+
+        # The library keeps its state in globals: a copy of its own makes what a speaker says depend on nothing said before.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            self._library = ctypes.CDLL(shutil.copy(espeakng_loader.get_library_path(), folder))
+        self._chunks = []
+        callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+        self._keep = callback(self._collect)  # The library calls it later: it must live as long as this object.
+        self._rate = self._library.espeak_Initialize(2, 0, str(espeakng_loader.get_data_path()).encode(), 0)
+        if self._rate <= 0:
+            raise RuntimeError(f"Expected espeak-ng to start. Received: error {self._rate} from {espeakng_loader.get_library_path()}")
+        self._library.espeak_SetSynthCallback(self._keep)
+
+    def _collect(self, samples, count, events):
+        if samples and count > 0:
+            self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0
+
+    def say(self, text, language, draw):
+        """Returns the samples, at 16 kHz between -1 and 1, and the rate."""
+        voice = f"{language}+{draw.choice(_VOICES)}"
+        if self._library.espeak_SetVoiceByName(voice.encode()):
+            raise RuntimeError(f"Expected espeak-ng to have the voice {voice}. Received: no such voice")
+        self._library.espeak_SetParameter(1, int(draw.integers(160, 230)), 0)  # Words a minute.
+        self._library.espeak_SetParameter(3, int(draw.integers(25, 75)), 0)  # Pitch, 0 to 99.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(0))  # Voices tremble and breathe at random.
+        self._chunks.clear()
+        raw = text.encode()
+        self._library.espeak_Synth(raw, len(raw) + 1, 0, 1, 0, 1, None, None)
+        self._library.espeak_Synchronize()
+        samples = np.concatenate(self._chunks).astype(np.float32) / 32768
+        return soxr.resample(samples, self._rate, 16_000), 16_000

@@ -1,0 +1,6 @@
+"""What can be learned: each task one file, none knows another."""
+
+from cross_modal.tasks.alignment import Alignment as Alignment
+from cross_modal.tasks.classification import Classification as Classification
+from cross_modal.tasks.task import Endpoint as Endpoint
+from cross_modal.tasks.task import Task as Task

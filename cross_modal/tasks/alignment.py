@@ -1,0 +1,209 @@
+"""Views of one item into one space."""
+
+import dataclasses
+import fnmatch
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from cross_modal import metrics
+from cross_modal.features import featurize_batch
+from cross_modal.features.label import UNDETERMINED
+from cross_modal.layers import AttentionPooling, FoldViews, LogitScale, UnfoldViews
+from cross_modal.losses import ABSENT, InfoNCE
+from cross_modal.tasks.task import Endpoint, Task
+
+STRING = tf.TensorSpec((None,), tf.string)
+
+
+@dataclasses.dataclass(frozen=True)
+class Alignment(Task):
+    """Learns one space in which the views of an item are near each other, whatever their modality and language.
+
+    A **route** is a pair of kinds of view, such as `text:tr->image`; it is trained in both directions. A pattern such as `text:tr->*` names many, and `!` before it
+    takes them out. Routes that are out are never trained on, not even as wrong answers, and are scored as never-trained.
+
+    Args:
+        features: dict of field to `Feature`.
+        languages: `Language`.
+        towers: dict of field to tower, a function `(feature, dim, name, languages) -> keras.Model`.
+        views: dict of field to the number of views of an item in a batch; 1 where it is not named.
+        routes: patterns in order; of those that fit a route the last one decides whether it is trained.
+            `("*->*", "!text:tr->*", "text:tr->text:en")` trains all routes but those of Turkish, and of those the one to English.
+        dim: size of a state.
+        embedding: size of the space.
+        dropout: share dropped before the projection.
+
+    Raises:
+        ValueError: if a field has no tower, or a pattern fits no route.
+    """
+
+    towers: dict[str, Callable] = dataclasses.field(kw_only=True)
+    views: dict[str, int] = dataclasses.field(default_factory=dict)
+    routes: tuple[str, ...] = ("*->*",)
+    dim: int = 128
+    embedding: int = 128
+    dropout: float = 0.1
+
+    def __post_init__(self):
+        if set(self.features) != set(self.towers):
+            raise ValueError(f"Expected a tower for each of {', '.join(self.features)}. Received: towers for {', '.join(self.towers)}")
+        unknown = set(self.views) - set(self.features)
+        if unknown or min(self.draws.values()) < 1:
+            raise ValueError(f"Expected `views` to give a number of at least 1 for fields among {', '.join(self.features)}. Received: views={self.views}")
+        for pattern in self.routes:
+            if not _fitting(self.kinds, pattern).any():
+                raise ValueError(f"Expected a route between kinds of view, such as {self.kinds[0]}->{self.kinds[-1]} or text:*->image. Received: {pattern!r}")
+
+    @property
+    def kinds(self):
+        """Names of the kinds of view: each field, and each field in each language, field by field in the order of `languages`."""
+        return [name if tag == UNDETERMINED else f"{name}:{tag}" for name in self.features for tag in self.languages.names]
+
+    @property
+    def draws(self):
+        return {name: self.views.get(name, 1) for name in self.features}
+
+    def trained(self):
+        """Returns which kinds of view are trained together: bool `(kinds, kinds)`, symmetric."""
+        trained = np.zeros((len(self.kinds), len(self.kinds)), bool)
+        for pattern in self.routes:
+            trained[_fitting(self.kinds, pattern)] = not pattern.startswith("!")
+        return trained
+
+    def build(self):
+        # --- inputs ---
+        draws, inputs, embedded = self.draws, {}, []
+        for name, feature in self.features.items():
+            encoder = self._encoder(name, feature)
+            inputs[name] = {key: keras.Input((draws[name], *value.shape[1:]), dtype=value.dtype, name=f"{name}_{key}") for key, value in encoder.input.items()}
+
+            # --- body ---
+            folded = {key: FoldViews(name=f"fold_{name}_{key}")(value) for key, value in inputs[name].items()}
+            embedded.append(UnfoldViews(draws[name], name=f"unfold_{name}")(encoder(folded)))  # (batch, views, embedding)
+
+        # --- model ---
+        views = layers.Concatenate(axis=1)(embedded) if len(embedded) > 1 else embedded[0]
+        return keras.Model(inputs, LogitScale(name="logit_scale")(views), name="alignment")
+
+    def _encoder(self, name, feature):
+        """A tower with pooling and projection: one field to unit vectors `(batch, embedding)`."""
+        tower = self.towers[name](feature, self.dim, f"{name}_tower", languages=len(self.languages.names))
+        inputs = {key: keras.Input(value.shape[1:], dtype=value.dtype, name=key) for key, value in tower.input.items()}
+        outputs = tower(inputs)
+        x = AttentionPooling()(outputs["states"], outputs["mask"])
+        x = layers.LayerNormalization()(layers.Dropout(self.dropout)(x))
+        x = layers.UnitNormalization()(layers.Dense(self.embedding)(x))
+        return keras.Model(inputs, x, name=name)
+
+    def example(self, batch):
+        x = {name: {key: batch[name][key] for key in ("value", "mask", "language")} for name in self.features}
+        y = []
+        for place, name in enumerate(self.features):
+            field = batch[name]
+            present = tf.reduce_any(field["mask"], -1)  # (batch, views)
+            kind = field["language"] + place * len(self.languages.names)
+            item = tf.broadcast_to(batch["item"][:, None], tf.shape(kind))
+            y.append(tf.stack([tf.where(present, kind, ABSENT), tf.cast(item, tf.int32), tf.cast(field["key"], tf.int32)], -1))
+        return x, tf.concat(y, 1), tf.ones_like(batch["item"], tf.float32)
+
+    def objective(self):
+        return {"loss": InfoNCE(self.trained().tolist())}
+
+    def score(self, model, batches):
+        """Embeds all views and measures retrieval from each kind of view to each other; the first view of a kind of an item counts."""
+        vectors = self._embed_all(model, batches)
+        trained, rows = self.trained(), []
+        for a, source in enumerate(self.kinds):
+            for b, target in enumerate(self.kinds):
+                if a != b and source in vectors and target in vectors:
+                    row = _retrieve(vectors[source], vectors[target])
+                    if row:
+                        rows.append({"source": source, "target": target, "trained": bool(trained[a, b]), **row})
+        scores = {"routes": rows}
+        for name, chosen in (("trained", True), ("never_trained", False)):
+            some = [row["recall@1"] for row in rows if row["trained"] == chosen]
+            if some:
+                scores[name] = {"recall@1": float(np.mean(some)), "lowest recall@1": float(np.min(some)), "routes": len(some)}
+        return scores
+
+    def _embed_all(self, model, batches):
+        """Returns a dict of kind of view to dict of item to (vector, key)."""
+        encoders = {name: model.get_layer(name) for name in self.features}
+        vectors = {}
+        for batch in batches:
+            for place, name in enumerate(self.features):
+                field = batch[name]
+                shape = tf.shape(field["key"])
+                folded = {key: tf.reshape(field[key], (-1, *field[key].shape[2:])) for key in ("value", "mask", "language")}
+                embedded = tf.reshape(encoders[name](folded, training=False), (*shape, -1)).numpy()
+                present = tf.reduce_any(field["mask"], -1).numpy()
+                for i, v in np.argwhere(present):
+                    kind = self.kinds[place * len(self.languages.names) + int(field["language"][i, v])]
+                    vectors.setdefault(kind, {}).setdefault(int(batch["item"][i]), (embedded[i, v], int(field["key"][i, v])))
+        return vectors
+
+    def summary(self, scores):
+        rows = {(row["source"], row["target"]): row for row in scores["routes"]}
+        kinds = [kind for kind in self.kinds if any(kind in pair for pair in rows)]
+        if not rows:
+            return "No item has two views: no route to score."
+        width = max(8, *(len(kind) for kind in kinds)) + 1
+        lines = []
+        for k in (1, 10):
+            lines.append(f"recall@{k}, from the row to the column, over {max(row['candidates'] for row in scores['routes'])} items (* never trained)")
+            lines.append(" " * width + "".join(f"{kind:>{width}}" for kind in kinds))
+            for source in kinds:
+                cells = [_cell(rows.get((source, target)), k) for target in kinds]
+                lines.append(f"{source:<{width}}" + "".join(f"{cell:>{width}}" for cell in cells))
+            chance = np.mean([row[f"chance@{k}"] for row in scores["routes"]])
+            lines.append(f"chance: {chance:.3f}\n")
+        for name, words in (("trained", "trained"), ("never_trained", "never-trained")):
+            if name in scores:
+                one = scores[name]
+                lines.append(f"{one['routes']} {words} routes: recall@1 {one['recall@1']:.3f} on average, {one['lowest recall@1']:.3f} at the lowest")
+        return "\n".join(lines)
+
+    def endpoints(self, model):
+        return {f"embed_{name}": self._endpoint(model, name) for name in self.features}
+
+    def _endpoint(self, model, name):
+        encoder, feature = model.get_layer(name), self.features[name]
+
+        def embed(**raw):
+            x = featurize_batch(feature, raw[name])
+            return {"embedding": encoder({**x, "language": self.languages.featurize(raw[f"{name}_language"])}, training=False)}
+
+        return Endpoint(embed, {name: STRING, f"{name}_language": STRING})
+
+
+def _fitting(kinds, pattern):
+    """Which pairs of kinds fit a pattern, in either direction."""
+    source, arrow, target = pattern.removeprefix("!").replace("→", "->").partition("->")
+    if not arrow:
+        raise ValueError(f"Expected a route written source->target, such as text:tr->image. Received: {pattern!r}")
+    a, b = ([fnmatch.fnmatchcase(kind, side.strip()) for kind in kinds] for side in (source, target))
+    return np.outer(a, b) | np.outer(b, a)
+
+
+def _retrieve(sources, targets):
+    """Recall from the items of one kind of view to those of another; a target with the same content as the right one is right."""
+    queries = [item for item in sources if item in targets]
+    if len(queries) < 2:
+        return None
+    candidates = list(targets)
+    keys = np.array([targets[item][1] for item in candidates])
+    similarity = np.stack([sources[item][0] for item in queries]) @ np.stack([targets[item][0] for item in candidates]).T
+    relevant = np.array([targets[item][1] for item in queries])[:, None] == keys[None]
+    row = {"queries": len(queries), "candidates": len(candidates)}
+    for k in (1, 10):
+        row[f"recall@{k}"] = metrics.recall_at(similarity, relevant, k)
+        row[f"chance@{k}"] = metrics.chance_at(len(candidates), k)
+    return row
+
+
+def _cell(row, k):
+    return "" if row is None else f"{row[f'recall@{k}']:.2f}{' ' if row['trained'] else '*'}"

@@ -1,0 +1,67 @@
+"""The contract of what is learned: all that training, scoring, serving and export know of a task."""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from cross_modal.features import Feature, Language
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """One way to ask a model, from raw values to answers.
+
+    Args:
+        function: TensorFlow graph code, from keyword arguments to a dict of tensors.
+        signature: dict of argument to `tf.TensorSpec`; strings `(batch,)`. An empty string is an absent value.
+    """
+
+    function: Callable
+    signature: dict[str, tf.TensorSpec]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task(abc.ABC):
+    """What is read, built, optimised, scored and served. A task makes a plain `keras.Model`; it holds none.
+
+    Subclasses are final frozen dataclasses; each has the fields below.
+
+    Args:
+        features: dict of field to `Feature`; what is read of an item.
+        languages: `Language`, for the tags of the views.
+    """
+
+    features: dict[str, Feature]
+    languages: Language
+
+    @property
+    @abc.abstractmethod
+    def draws(self) -> dict[str, int]:
+        """How many views of each field are drawn from an item in training."""
+
+    @abc.abstractmethod
+    def build(self) -> keras.Model:
+        """Builds the model, not compiled, from what `example` calls `x` to what it calls `y`."""
+
+    @abc.abstractmethod
+    def example(self, batch):
+        """Turns a batch of `data.batches` into `(x, y, weight)`, as TensorFlow graph code."""
+
+    @abc.abstractmethod
+    def objective(self) -> dict:
+        """Returns what `model.compile` needs besides the optimizer: loss, loss weights, metrics."""
+
+    @abc.abstractmethod
+    def score(self, model, batches) -> dict:
+        """Measures the model on batches of all views, one pass; returns plain values that JSON can hold."""
+
+    @abc.abstractmethod
+    def summary(self, scores) -> str:
+        """Says the result of `score` to a person, in a few lines."""
+
+    @abc.abstractmethod
+    def endpoints(self, model) -> dict[str, Endpoint]:
+        """Returns what the exported model offers, by name; the first is the default."""

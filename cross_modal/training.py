@@ -1,0 +1,172 @@
+"""Training a task on a dataset: stock `compile` and `fit`, with a run folder that can be gone on with."""
+
+import csv
+import json
+import math
+import pathlib
+import sys
+import time
+
+import keras
+from tqdm import tqdm
+
+from cross_modal.data import batches
+
+_STATE = "checkpoints/state.json"
+_LAST = "checkpoints/last.keras"
+_BEST = "checkpoints/best.weights.h5"
+
+
+def fit(
+    task, dataset, run, *, epochs=20, steps_per_epoch=None, batch_size=64, optimizer="adamw", learning_rate=2e-3, weight_decay=0.01,
+    clipnorm=1.0, warmup=0.1, patience=None, bucket_by=None, cache=True, jit_compile="auto", seed=0, resume=False, progress=True,
+):  # fmt: skip
+    """Trains a task and saves the best model.
+
+    The learning rate rises linearly and falls along a cosine to zero. After each epoch `history.csv` gets a row and the folder `checkpoints`
+    the state, so that a run that was stopped goes on with `resume`.
+
+    Args:
+        task: `Task`.
+        dataset: `Dataset` with a split `train`; with `validation` the best epoch is the one of the lowest loss there, without it the last.
+        run: folder of the run.
+        epochs: number of epochs.
+        steps_per_epoch: batches in an epoch; None for as many as the items make.
+        batch_size: items in a batch; at most the items of the training split are taken.
+        optimizer: name of a Keras optimizer.
+        learning_rate: at its highest.
+        weight_decay: of the optimizer.
+        clipnorm: largest norm of each weight's gradient, or None.
+        warmup: share of the steps in which the learning rate rises.
+        patience: epochs without a lower validation loss before the end; None for never.
+        bucket_by: see `batches`.
+        cache: see `batches`.
+        jit_compile: XLA; "auto" is what Keras thinks best for the device.
+        seed: of weights, dropout, shuffling and draws.
+        resume: whether to go on with the run in the folder; otherwise the folder must hold no run.
+        progress: whether to show a progress bar (on a terminal) or a line an epoch (elsewhere).
+
+    Returns:
+        `keras.Model` with the best weights, also saved as `model.keras` in the run.
+
+    Raises:
+        FileExistsError: if the folder holds a run and `resume` is False.
+        ValueError: if there are no items to train on, or the loss is no longer a number.
+    """
+    run = pathlib.Path(run)
+    if (run / _STATE).exists() and not resume:
+        raise FileExistsError(f"Expected a folder without a run. Received: {run}. Give another one, go on with resume (--resume), or delete it.")
+    if not dataset.splits.get("train"):
+        raise ValueError(f"Expected a dataset with a split train. Received: {dataset}")
+    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+    batch_size = min(batch_size, dataset.splits["train"])
+    steps = steps_per_epoch or math.ceil(dataset.splits["train"] / batch_size)
+
+    state = _read_state(run)
+    keras.utils.set_random_seed(seed)
+    if state["epoch"]:
+        model = keras.models.load_model(run / _LAST)
+    else:
+        model = task.build()
+        schedule = _schedule(learning_rate, warmup, epochs * steps)
+        settings = {"learning_rate": schedule, "weight_decay": weight_decay, "clipnorm": clipnorm}
+        compiled = keras.optimizers.get({"class_name": optimizer, "config": {name: value for name, value in settings.items() if value is not None}})
+        model.compile(optimizer=compiled, jit_compile=jit_compile, **task.objective())
+
+    def data(split, seed, start=0):
+        made = batches(
+            dataset, split, task.features, task.languages, batch_size, draws=task.draws, seed=seed, bucket_by=bucket_by if seed is not None else None,
+            cache=cache, start=start,
+        )  # fmt: skip
+        return made.map(task.example)
+
+    keeper = _Keeper(run, state, patience, epochs, steps, progress)
+    if state["epoch"] < epochs and not state["stopped"]:
+        validation = data("validation", None) if dataset.splits.get("validation") else None
+        model.fit(
+            data("train", seed, state["epoch"] * steps), steps_per_epoch=steps, epochs=epochs, initial_epoch=state["epoch"],
+            validation_data=validation, callbacks=[keeper], verbose=0, shuffle=False,
+        )  # fmt: skip
+    if (run / _BEST).exists():
+        model.load_weights(run / _BEST)
+    model.save(run / "model.keras")
+    return model
+
+
+def _schedule(learning_rate, warmup, steps):
+    rise = max(1, round(warmup * steps))
+    return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - rise), warmup_target=learning_rate, warmup_steps=rise)
+
+
+def _read_state(run):
+    path = run / _STATE
+    if path.exists():
+        return json.loads(path.read_text())
+    return {"epoch": 0, "best": None, "wait": 0, "stopped": False}
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Keeps the history, the best weights, the state to go on from, and the user informed; stops when nothing gets better.
+
+    Stock callbacks forget the best value and the patience over a restart; here all of it is in `state.json`.
+    """
+
+    def __init__(self, run, state, patience, epochs, steps, progress):
+        super().__init__()
+        self.run, self.state, self.patience, self.epochs = run, state, patience, epochs
+        self.show, self.bar = progress, None
+        if progress and sys.stderr.isatty():
+            self.bar = tqdm(total=epochs * steps, initial=state["epoch"] * steps, desc="train", unit="step", mininterval=0.5)
+
+    def on_train_begin(self, logs=None):
+        self.began, self.first = time.monotonic(), self.state["epoch"]
+        path = self.run / "history.csv"
+        if path.exists():  # Rows after the epoch that the state is from were not finished.
+            lines = path.read_text().splitlines(keepends=True)
+            path.write_text("".join(lines[: 1 + self.state["epoch"]]))
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.bar:
+            self.bar.update()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
+        if not math.isfinite(logs["loss"]):
+            raise ValueError(
+                f"Expected the loss to be a number. Received: {logs['loss']} in epoch {epoch + 1}. A lower learning rate may help; "
+                f"the best weights up to here are in {self.run / _BEST}."
+            )
+        self._add_row(logs)
+        value = logs.get("val_loss")
+        better = value is not None and (self.state["best"] is None or value < self.state["best"])
+        if better:
+            self.model.save_weights(self.run / _BEST)
+        wait = 0 if better else self.state["wait"] + 1
+        stopped = self.patience is not None and value is not None and wait >= self.patience
+        self.state = {"epoch": epoch + 1, "best": value if better else self.state["best"], "wait": wait, "stopped": stopped}
+        self.model.save(self.run / _LAST)
+        (self.run / _STATE).write_text(json.dumps(self.state))
+        self.model.stop_training = stopped
+        self._tell(logs)
+
+    def on_train_end(self, logs=None):
+        if self.bar:
+            self.bar.close()
+
+    def _add_row(self, logs):
+        path = self.run / "history.csv"
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(logs))
+            if new:
+                writer.writeheader()
+            writer.writerow(logs)
+
+    def _tell(self, logs):
+        words = " ".join(f"{name} {value:.3f}" for name, value in logs.items() if name.endswith("loss") or name.endswith("accuracy"))
+        if self.bar:
+            self.bar.set_postfix_str(words)
+        elif self.show:
+            spent = time.monotonic() - self.began
+            left = spent / (logs["epoch"] - self.first) * (self.epochs - logs["epoch"])
+            print(f"epoch {logs['epoch']}/{self.epochs}  {words}  ({spent:.0f} s, about {left:.0f} s left)", flush=True)
