@@ -151,9 +151,9 @@ def _describe(options):
     if (path / "saved_model.pb").exists():
         from cross_modal.exporting import load
 
-        for name, signature in sorted(load(path).items()):
-            arguments = ", ".join(sorted(signature.structured_input_signature[1]))
-            outputs = ", ".join(f"{key} {value.dtype.name}{list(value.shape)}" for key, value in sorted(signature.structured_outputs.items()))
+        for name, endpoint in sorted(load(path).items()):
+            arguments = ", ".join(sorted(endpoint.signature))
+            outputs = ", ".join(f"{key} {value.dtype.name}{list(value.shape)}" for key, value in sorted(endpoint.compiled.structured_outputs.items()))
             print(f"{name}({arguments}) -> {outputs}")
     elif (path / "run.yaml").exists():
         print((path / "run.yaml").read_text(encoding="utf-8"))
@@ -225,7 +225,7 @@ def _predict(options):
                 print(f"{options.table}, row {one['row']}, field {one['field']}: {one['reason']}: {one['path']}", file=sys.stderr)
             yield example
 
-    for answer in predict(task, model, examples()):
+    for answer in predict(task.endpoints(model), examples()):
         print(json.dumps(answer, ensure_ascii=False), flush=True)
 
 
@@ -239,16 +239,17 @@ def _search(options):
     if not equals:
         raise ValueError(f"Expected a query FIELD[:LANGUAGE]=VALUE, such as text:tr=yüz or image=cat.png. Received: {options.query!r}")
     field, language = parse_column(column)
-    embedder(task, model, field)  # An unknown field is told before the gallery is embedded.
+    endpoints = task.endpoints(model)
+    embedder(endpoints, field)  # An unknown field is told before the gallery is embedded.
     kind = task.features[field].kind
     if kind in ("image", "audio"):
         path = pathlib.Path(value)
         raw = media.read_media(path.parent, path.name)
         value = media.canonical_image(raw, 512) if kind == "image" else media.canonical_audio(raw)
-    gallery = build_gallery(task, model, Dataset(options.dataset or config["dataset"]), options.split, options.target, options.language)
+    gallery = build_gallery(endpoints, Dataset(options.dataset or config["dataset"]), options.split, options.target, options.language)
     shown = task.features[options.target].kind == "text"
     print(f"{'cosine':>6}  {'id':<12}  {options.target}")
-    for place, cosine in search(task, model, gallery, field, value, language or UNDETERMINED, options.k):
+    for place, cosine in search(endpoints, gallery, field, value, language or UNDETERMINED, options.k):
         what = gallery.values[place].decode() if shown else f"{len(gallery.values[place]):,} bytes"
         tag = "" if gallery.languages[place] == UNDETERMINED else f"  ({gallery.languages[place]})"
         print(f"{cosine:>6.3f}  {gallery.ids[place]:<12}  {what}{tag}")

@@ -17,7 +17,7 @@ from cross_modal.report import history_picture, retrieval_picture
 from cross_modal.serving import build_gallery, search
 from cross_modal.training import fit
 
-_ROUTES = ["*->*", "!text:tr->*", "text:tr->text:en", "!audio:fr->image"]
+_ROUTES = ["*->*", "!text:tr->*", "text:tr->text:en", "!audio:fr->image"]  # Two recordings are never in a batch together either: `views` of audio is 1.
 _QUERIES = [("text", "tr"), ("text", "ru"), ("text", "de"), ("text", "en"), ("audio", "en"), ("audio", "es"), ("audio", "fr"), ("audio", "fr")]
 
 
@@ -43,8 +43,8 @@ def demo(out, quick=False):
     print(f"texts in {', '.join(dataset.fields['text'].languages)}; speech in {', '.join(dataset.fields['audio'].languages) if 'audio' in dataset.fields else 'no language'}")
 
     _say(2, "one model for pictures, words and voices")
-    task, model = _align(dataset, out, quick)
-    print(f"{model.count_params():,} parameters; these routes are never trained: Turkish to anything but English text; French speech to pictures\n")
+    task, model = align(dataset, out / "alignment", quick=quick)
+    print(f"{model.count_params():,} parameters; never trained: Turkish beside anything but English text, French speech beside a picture, speech beside speech\n")
     scores = {"alignment": evaluate(task, model, dataset, "test", run=out / "alignment")}
     print(task.summary(scores["alignment"]))
     picture = _picture(task, model, dataset, out / "retrieval.png")
@@ -66,29 +66,43 @@ def _say(number, words):
     print(f"\n[{number}/4] {words}", flush=True)
 
 
-def _align(dataset, out, quick):
+def alignment_config(dataset, seed=0, quick=False):
+    """Returns the resolved configuration of the demo's alignment."""
     speech = "audio" in dataset.fields
-    full = config.resolve({
+    return config.resolve({
         "task": "alignment",
         "dataset": str(dataset.path),
+        "seed": seed,
         "features": {
             "image": {"size": [16, 40], "channels": 1},
             "text": {"vocab_size": 700, "length": 64},
             **({"audio": {"bins": 40, "hop_ms": 20}} if speech else {}),
         },
-        "towers": {"image": {"widths": [16, 32, 64]}, **({"audio": {"widths": [16, 32]}} if speech else {})},
+        "towers": {"image": {"widths": [16, 32, 64]}},
         "options": {"views": {"text": 3}, "routes": _ROUTES if speech else _ROUTES[:3]},
-        "training": {"epochs": 2 if quick else 12, "steps_per_epoch": 2 if quick else 50, "batch_size": 128},
+        "training": {"epochs": 2 if quick else 11, "steps_per_epoch": 2 if quick else 100, "batch_size": 64, "learning_rate": 0.0015},
     })  # fmt: skip
-    return _run(full, dataset, out / "alignment")
 
 
-def _run(full, dataset, run):
+def align(dataset, run, seed=0, quick=False, progress=True):
+    """Trains the demo's alignment.
+
+    Args:
+        dataset: `Dataset` of the sample.
+        run: folder of the run; a training in it is made anew.
+        seed: of weights, dropout and draws.
+        quick: whether to take a few steps only.
+        progress: whether to tell each epoch.
+
+    Returns:
+        Pair of `Task` and `keras.Model`.
+    """
+    full = alignment_config(dataset, seed, quick)
     _clear(run)
     features, languages = config.make_features(full)
     task = config.make_task(full, features, languages)
     config.save_run(run, full, features, languages)
-    model = fit(task, dataset, run, seed=full["seed"], **full["training"])
+    model = fit(task, dataset, run, seed=seed, progress=progress, **full["training"])
     history_picture(run / "history.csv", run / "history.png")
     return task, model
 
@@ -124,7 +138,8 @@ def _classify(dataset, out, quick):
 
 
 def _picture(task, model, dataset, path):
-    gallery = build_gallery(task, model, dataset, "test", "image")
+    endpoints = task.endpoints(model)
+    gallery = build_gallery(endpoints, dataset, "test", "image")
     examples = [item for item in dataset.items("test").take(64).as_numpy_iterator()]
     queries = []
     for place, (field, language) in enumerate(_QUERIES):
@@ -133,7 +148,7 @@ def _picture(task, model, dataset, path):
         if language not in tags:
             continue
         number, value = item["id"].decode(), item[field]["value"][tags.index(language)]
-        found = search(task, model, gallery, field, value, language, k=5)
+        found = search(endpoints, gallery, field, value, language, k=5)
         words = value.decode() if field == "text" else f"speech, {number}"
         queries.append({
             "name": f"{language}: {words}",
@@ -145,9 +160,9 @@ def _picture(task, model, dataset, path):
 
 def _ask(folder, dataset):
     """Asks the export as a stranger would, with the raw values of one item at other sizes and rates than those of training."""
-    signatures = load(folder)
+    endpoints = load(folder)
     item = next(iter(dataset.items("test").as_numpy_iterator()))
-    print(f"{folder}: {', '.join(sorted(signatures))}. The number {item['id'].decode()}, asked in three ways:")
+    print(f"{folder}: {', '.join(sorted(endpoints))}. The number {item['id'].decode()}, asked in three ways:")
     word = item["text"]["value"][list(item["text"]["language"]).index(b"en")]
     asked = {"text": (word, "en", repr(word.decode())), "image": (item["image"]["value"][0], "", f"a PNG of {len(item['image']['value'][0]):,} bytes")}
     if "audio" in item:
@@ -157,7 +172,7 @@ def _ask(folder, dataset):
     vectors = {}
     for field, (value, language, words) in asked.items():
         query = {field: tf.constant([value]), f"{field}_language": tf.constant([language])}
-        vectors[field] = signatures[f"embed_{field}"](**query)["embedding"].numpy()[0]
+        vectors[field] = endpoints[f"embed_{field}"](**query)["embedding"].numpy()[0]
         print(f"  embed_{field}({words}) -> {np.array2string(vectors[field][:4], precision=3)} ...")
     for a, b in (("text", "image"), ("text", "audio"), ("image", "audio")):
         if a in vectors and b in vectors:

@@ -4,6 +4,8 @@ import pathlib
 
 import tensorflow as tf
 
+from cross_modal.tasks import Endpoint
+
 
 def export(task, model, folder):
     """Exports a model with its features as one SavedModel.
@@ -25,10 +27,7 @@ def export(task, model, folder):
     # Variables and features, not the Keras model: a SavedModel of a Keras object would ask for its classes.
     archive.weights = [weight.value for weight in model.weights]
     archive.features = [*task.features.values(), task.languages]
-    signatures = {}
-    for name, endpoint in task.endpoints(model).items():
-        specs = {argument: tf.TensorSpec(spec.shape, spec.dtype, name=argument) for argument, spec in endpoint.signature.items()}
-        signatures[name] = tf.function(endpoint.function).get_concrete_function(**specs)
+    signatures = {name: endpoint.compiled for name, endpoint in task.endpoints(model).items()}
     signatures["serving_default"] = next(iter(signatures.values()))
     tf.saved_model.save(archive, str(folder), signatures=signatures)
     return folder
@@ -41,12 +40,18 @@ def load(folder):
         folder: path of the export.
 
     Returns:
-        Dict of name to signature, functions of string tensors `(batch,)` by keyword.
+        Dict of name to `Endpoint`, as from `Task.endpoints`: `predict` and `search` take either.
+
+    Raises:
+        FileNotFoundError: if the folder holds no SavedModel.
     """
+    if not (pathlib.Path(folder) / "saved_model.pb").exists():
+        raise FileNotFoundError(f"Expected the folder of a SavedModel, made by `cross-modal export`. Received: {folder}")
     import tensorflow_text  # noqa: F401  Registers the operations that the text features use.
 
     loaded = tf.saved_model.load(str(folder))
-    signatures = dict(loaded.signatures)
-    for signature in signatures.values():
-        signature.archive = loaded  # The variables live as long as somebody holds this.
-    return signatures
+    return {name: Endpoint(_answering(loaded, name), dict(function.structured_input_signature[1])) for name, function in loaded.signatures.items()}
+
+
+def _answering(loaded, name):
+    return lambda **raw: loaded.signatures[name](**raw)  # Holds `loaded`: its variables live as long as somebody does.

@@ -16,7 +16,7 @@ class InfoNCE(keras.losses.Loss):
 
     | inputs | shape |
     |---|---|
-    | `y_true`: kind of view (-1 absent), number of the item, number of the content | int `(batch, views, 3)` |
+    | `y_true`: kind of view (-1 absent), number of the item, number of the content, all below 2**24 (Keras makes them float32) | int `(batch, views, 3)` |
     | `y_pred`: embeddings times the root of the logit scale | float `(batch, views, dim)` |
 
     Args:
@@ -42,7 +42,7 @@ class InfoNCE(keras.losses.Loss):
     def call(self, y_true, y_pred):
         y_true = ops.cast(y_true, "int32")
         views = y_pred.shape[1]
-        rows, count = 0.0, 0.0
+        rows, count = ops.zeros_like(y_pred[:, 0, 0]), 0.0
         for a in range(views):
             for b in range(a + 1, views):
                 logits = ops.matmul(y_pred[:, a], ops.transpose(y_pred[:, b]))  # (batch, batch)

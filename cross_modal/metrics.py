@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score
 def ranks(similarity, relevant):
     """Ranks the first relevant candidate of each query.
 
-    A candidate that is as similar as the relevant one counts as before it: a model that gives all the same score earns nothing.
+    A candidate that is as similar as the relevant one counts as before it, and so does NaN: a model that gives all the same score earns nothing.
 
     Args:
         similarity: float `(queries, candidates)`.
@@ -23,7 +23,7 @@ def ranks(similarity, relevant):
     if not relevant.any(axis=1).all():
         raise ValueError(f"Expected a relevant candidate for every query. Received: none for queries {np.flatnonzero(~relevant.any(axis=1))[:5].tolist()}")
     best = np.where(relevant, similarity, -np.inf).max(axis=1, keepdims=True)
-    return 1 + ((similarity >= best) & ~relevant).sum(axis=1)
+    return 1 + (~(similarity < best) & ~relevant).sum(axis=1)
 
 
 def recall_at(similarity, relevant, k):

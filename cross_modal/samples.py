@@ -1,7 +1,7 @@
 """The embedded dataset: numbers from 0 to 999, handwritten, in words and spoken.
 
-An item is a number. Its pictures are composed of real handwritten digits (scikit-learn's `load_digits`, written by 13 people in turn; the people of
-the test pictures are in no training picture). Its texts are the number in words in nine languages and four scripts. Its sounds
+An item is a number. Its pictures are composed of real handwritten digits (scikit-learn's `load_digits`; the samples in the test pictures are in no
+training picture). Its texts are the number in words in nine languages and four scripts. Its sounds
 are those words spoken by synthetic voices in three languages, where `espeakng-loader` (in the `demo` extra) is installed. All is
 drawn from one seed, and written as an ordinary table with media files beside it.
 """
@@ -24,8 +24,7 @@ from tqdm import tqdm
 TEXT_LANGUAGES = ("ar", "de", "en", "es", "fr", "ko", "ru", "tr", "uk")
 SPEECH_LANGUAGES = ("en", "es", "fr")
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
-_PICTURES = {"train": 6, "validation": 1, "test": 1}
-_WRITERS = {"train": 9, "validation": 2, "test": 2}
+_PICTURES = {"train": 8, "validation": 1, "test": 1}
 _VOICES = ("m1", "m2", "m3", "m4", "m7", "f1", "f2", "f3", "f4")
 _DIGIT = 16  # Pixels of a digit's side.
 
@@ -87,21 +86,17 @@ def _splits(numbers, draw):
 
 
 def _digits(draw):
-    """Returns a dict of split to digit to pictures of it, `(samples, 8, 8)`, by different writers in each split."""
+    """Returns a dict of split to digit to pictures of it, `(samples, 8, 8)`, with no sample in two splits."""
     data = load_digits()
-    # The 1,797 samples stand in the order of their 13 writers, about 138 each; a block of 138 is one writer, or close to it.
-    writer = np.minimum(np.arange(len(data.target)) // 138, 12)
-    order = draw.permutation(13)
-    ends = np.cumsum(list(_WRITERS.values()))
-    groups = {split: order[end - _WRITERS[split] : end] for split, end in zip(_WRITERS, ends)}
-    return {split: [data.images[np.isin(writer, group) & (data.target == digit)] for digit in range(10)] for split, group in groups.items()}
+    part = draw.choice(list(SHARES), len(data.target), p=list(SHARES.values()))
+    return {split: [data.images[(part == split) & (data.target == digit)] for digit in range(10)] for split in SHARES}
 
 
 def _picture(number, digits, draw):
-    """Draws a number on a strip of three places, each digit by any writer, a little moved, turned and scaled."""
+    """Draws a number on a strip of three places, at the right as in a column of figures, each digit by any writer, a little moved, turned and scaled."""
     strip = np.zeros((_DIGIT + 8, 3 * _DIGIT + 8), np.float32)
     text = str(number)
-    left = 4 + (3 - len(text)) * _DIGIT / 2
+    left = 4 + (3 - len(text)) * _DIGIT
     for place, digit in enumerate(text):
         sample = digits[int(digit)]
         pixels = (sample[draw.integers(len(sample))] * 15.9).astype(np.float32)
@@ -138,7 +133,7 @@ class _Speaker:
         voice = f"{language}+{draw.choice(_VOICES)}"
         if self._library.espeak_SetVoiceByName(voice.encode()):
             raise RuntimeError(f"Expected espeak-ng to have the voice {voice}. Received: no such voice")
-        self._library.espeak_SetParameter(1, int(draw.integers(160, 230)), 0)  # Words a minute.
+        self._library.espeak_SetParameter(1, int(draw.integers(150, 200)), 0)  # Words a minute.
         self._library.espeak_SetParameter(3, int(draw.integers(25, 75)), 0)  # Pitch, 0 to 99.
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(0))  # Voices tremble and breathe at random.
         self._chunks.clear()

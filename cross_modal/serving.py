@@ -19,28 +19,26 @@ def ask(endpoint, rows, batch_size=64):
     Returns:
         Dict of output to NumPy array `(rows, ...)`.
     """
-    function = tf.function(endpoint.function)
     parts = []
     for start in range(0, len(rows), batch_size):
         chunk = rows[start : start + batch_size]
         raw = {name: tf.constant([row.get(name, "") for row in chunk], tf.string) for name in endpoint.signature}
-        parts.append({name: value.numpy() for name, value in function(**raw).items()})
+        parts.append({name: value.numpy() for name, value in endpoint(**raw).items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
-def predict(task, model, examples, batch_size=64):
-    """Answers for items what the task's endpoints answer.
+def predict(endpoints, examples, batch_size=64):
+    """Answers for items what the endpoints answer.
 
     Args:
-        task: `Task`.
-        model: `keras.Model` that the task built.
+        endpoints: dict of name to `Endpoint`, from `Task.endpoints` or `load`.
         examples: iterable of dicts of `id` and fields, each a dict of `value` and `language`, lists; the first view of a field counts.
         batch_size: items asked at once.
 
     Yields:
         Dict of `id` and, for each endpoint for which the item has a value, its outputs as plain values.
     """
-    endpoints = task.endpoints(model)
+    endpoints = {name: endpoint for name, endpoint in endpoints.items() if name != "serving_default"}
     chunk = []
     for example in examples:
         chunk.append(example)
@@ -98,12 +96,11 @@ class Gallery:
     vectors: np.ndarray
 
 
-def build_gallery(task, model, dataset, split, field, language=None):
+def build_gallery(endpoints, dataset, split, field, language=None):
     """Embeds all views of a field in a split.
 
     Args:
-        task: `Task` with an endpoint `embed_` + field.
-        model: `keras.Model` that the task built.
+        endpoints: dict of name to `Endpoint`, with `embed_` + field.
         dataset: `Dataset`.
         split: name of the split.
         field: name of the field.
@@ -115,7 +112,7 @@ def build_gallery(task, model, dataset, split, field, language=None):
     Raises:
         ValueError: if the task cannot embed the field, or there is no view.
     """
-    endpoint = embedder(task, model, field)
+    endpoint = embedder(endpoints, field)
     ids, languages, values = [], [], []
     for item in dataset.items(split).as_numpy_iterator():
         for value, tag in zip(item[field]["value"], item[field]["language"]):
@@ -129,21 +126,19 @@ def build_gallery(task, model, dataset, split, field, language=None):
     return Gallery(field, ids, languages, values, ask(endpoint, rows)["embedding"])
 
 
-def embedder(task, model, field):
+def embedder(endpoints, field):
     """Returns the endpoint that embeds a field, or says which can be."""
-    endpoints = task.endpoints(model)
     if f"embed_{field}" not in endpoints:
         known = [name.removeprefix("embed_") for name in endpoints if name.startswith("embed_")]
         raise ValueError(f"Expected a field that the model embeds: {', '.join(known) or 'it embeds none; train an alignment'}. Received: {field}")
     return endpoints[f"embed_{field}"]
 
 
-def search(task, model, gallery, field, value, language=UNDETERMINED, k=10):
+def search(endpoints, gallery, field, value, language=UNDETERMINED, k=10):
     """Finds the views of a gallery that are nearest to one view of any field.
 
     Args:
-        task: `Task` with an endpoint `embed_` + field.
-        model: `keras.Model` that the task built.
+        endpoints: dict of name to `Endpoint`, with `embed_` + field.
         gallery: `Gallery`.
         field: field of the query.
         value: its raw value, bytes or str.
@@ -153,7 +148,7 @@ def search(task, model, gallery, field, value, language=UNDETERMINED, k=10):
     Returns:
         List of `(place in the gallery, cosine)`, best first.
     """
-    query = ask(embedder(task, model, field), [{field: value, f"{field}_language": language}])["embedding"][0]
+    query = ask(embedder(endpoints, field), [{field: value, f"{field}_language": language}])["embedding"][0]
     scores = gallery.vectors @ query
     order = np.argsort(-scores, kind="stable")[:k]
     return [(int(place), float(scores[place])) for place in order]

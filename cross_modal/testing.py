@@ -143,18 +143,18 @@ def check_task(task, batch, raw):
     endpoints = task.endpoints(model)
     _expect(set(raw) <= set(endpoints), f"endpoints {sorted(raw)}, received {sorted(endpoints)}")
     with tempfile.TemporaryDirectory() as folder:
-        signatures = load(export(task, model, pathlib.Path(folder) / "export"))
-        _expect("serving_default" in signatures, "an export with a default signature")
+        served = load(export(task, model, pathlib.Path(folder) / "export"))
+        _expect("serving_default" in served, "an export with a default signature")
         for name, rows in raw.items():
-            _check_endpoint(name, endpoints[name], signatures[name], rows)
+            _check_endpoint(name, endpoints[name], served[name], rows)
 
 
-def _check_endpoint(name, endpoint, signature, rows):
+def _check_endpoint(name, endpoint, exported, rows):
     _expect(isinstance(endpoint, Endpoint), f"{name} to be an Endpoint, received {type(endpoint).__name__}")
     asked = {argument: tf.constant([row.get(argument, "") for row in [*rows, {}]], tf.string) for argument in endpoint.signature}
-    in_memory, served = endpoint.function(**asked), signature(**asked)
+    in_memory, served = endpoint.function(**asked), exported(**asked)
     _expect(set(in_memory) == set(served), f"{name} to answer {sorted(in_memory)}, received {sorted(served)} from the export")
-    alone = signature(**{argument: values[:1] for argument, values in asked.items()})
+    alone = exported(**{argument: values[:1] for argument, values in asked.items()})
     for key, value in in_memory.items():
         _close(served[key], value, f"{name}: {key} from the export to be as in memory", 1e-5)
         _close(alone[key][0], value[0], f"{name}: {key} of one request to be as in a batch with an absent one", 1e-5)
@@ -165,7 +165,7 @@ def _expect(true, words):
         raise AssertionError(f"Expected {words}")
 
 
-def _close(a, b, words, tolerance=1e-6):
+def _close(a, b, words, tolerance=1e-5):
     a, b = np.asarray(a), np.asarray(b)
     _expect(a.shape == b.shape, f"{words}. Received shapes {a.shape} and {b.shape}")
     if a.dtype.kind in "fc":

@@ -68,9 +68,9 @@ def fit(
         model = keras.models.load_model(run / _LAST)
     else:
         model = task.build()
-        schedule = _schedule(learning_rate, warmup, epochs * steps)
-        settings = {"learning_rate": schedule, "weight_decay": weight_decay, "clipnorm": clipnorm}
+        settings = {"learning_rate": learning_rate, "weight_decay": weight_decay, "clipnorm": clipnorm}
         compiled = keras.optimizers.get({"class_name": optimizer, "config": {name: value for name, value in settings.items() if value is not None}})
+        compiled.build(model.trainable_variables)  # Built inside the first step it would have that step traced twice.
         model.compile(optimizer=compiled, jit_compile=jit_compile, **task.objective())
 
     def data(split, seed, start=0):
@@ -80,12 +80,12 @@ def fit(
         )  # fmt: skip
         return made.map(task.example)
 
-    keeper = _Keeper(run, state, patience, epochs, steps, progress)
+    callbacks = [_Schedule(learning_rate, warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress)]
     if state["epoch"] < epochs and not state["stopped"]:
         validation = data("validation", None) if dataset.splits.get("validation") else None
         model.fit(
             data("train", seed, state["epoch"] * steps), steps_per_epoch=steps, epochs=epochs, initial_epoch=state["epoch"],
-            validation_data=validation, callbacks=[keeper], verbose=0, shuffle=False,
+            validation_data=validation, callbacks=callbacks, verbose=0, shuffle=False,
         )  # fmt: skip
     if (run / _BEST).exists():
         model.load_weights(run / _BEST)
@@ -93,9 +93,28 @@ def fit(
     return model
 
 
-def _schedule(learning_rate, warmup, steps):
-    rise = max(1, round(warmup * steps))
-    return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - rise), warmup_target=learning_rate, warmup_steps=rise)
+class _Schedule(keras.callbacks.Callback):
+    """Sets the learning rate of each step: a line up, then a cosine down to zero.
+
+    A Keras schedule is traced once for each weight, which doubles the time until the first step.
+    """
+
+    def __init__(self, highest, warmup, steps, epochs):
+        super().__init__()
+        self.highest, self.steps, self.all = highest, steps, steps * epochs
+        self.rise = max(1, round(warmup * self.all))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate.assign(self.at(self.epoch * self.steps + batch))
+
+    def at(self, step):
+        """Returns the learning rate of a step, counted from 0."""
+        if step < self.rise:
+            return self.highest * (step + 1) / self.rise
+        return self.highest * 0.5 * (1 + math.cos(math.pi * (step - self.rise) / max(1, self.all - self.rise)))
 
 
 def _read_state(run):

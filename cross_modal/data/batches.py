@@ -8,6 +8,7 @@ from cross_modal.features import featurize_views
 
 ABSENT = -1
 _CORES = os.cpu_count() or 1
+_LENGTHS = [8] + [step << power for power in range(2, 28) for step in (3, 4)]
 
 
 def batches(dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0):
@@ -61,9 +62,7 @@ def batches(dataset, split, features, languages, size, draws=None, seed=None, bu
 
 def length_for(length):
     """Returns the next of the lengths 8, 12, 16, 24, 32, 48, ... (int tensor or number): few shapes, at most half again as long."""
-    length = tf.maximum(tf.cast(length, tf.float32), 8.0)
-    power = 2.0 ** tf.math.ceil(tf.math.log(length) / tf.math.log(2.0) - 1e-4)
-    return tf.cast(tf.where(length <= 0.75 * power, 0.75 * power, power), tf.int32)
+    return tf.gather(_LENGTHS, tf.searchsorted(_LENGTHS, [tf.cast(length, tf.int32)])[0])
 
 
 def _featurize(item, features, languages):
@@ -116,7 +115,7 @@ def _batch(items, features, size, bucket_by, drop_remainder):
         padding[name] = {"value": zero, "mask": False, "language": 0, "key": tf.constant(ABSENT, tf.int64)}
     if bucket_by is None:
         return items.padded_batch(size, padding_values=padding, drop_remainder=drop_remainder)
-    bounds = sorted({int(length_for(length)) for length in range(8, 6001, 4)})
+    bounds = [length for length in _LENGTHS if length < 2**16]
     return items.bucket_by_sequence_length(
         lambda item: tf.shape(item[bucket_by]["mask"])[-1],
         [bound + 1 for bound in bounds], [size] * (len(bounds) + 1),

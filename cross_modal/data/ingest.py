@@ -49,12 +49,13 @@ def ingest(table, out, kinds=(), image_size=512, fractions=(0.8, 0.1, 0.1), max_
     settings = {"kinds": dict(kinds), "image_size": image_size, "fractions": list(fractions), "seed": seed, "version": _VERSION}
     items = read_items(table)
     kinds = infer_kinds(items, kinds)
-    items = assign_splits(items, fractions, seed)
+    items = merge_items(assign_splits(items, fractions, seed))
     fingerprint = _fingerprint(table, items, kinds, settings)
     if (out / "items").is_dir():
-        found = Dataset(out)
-        if found.fingerprint == fingerprint:
-            return found
+        with contextlib.suppress(FileNotFoundError):  # A run that was stopped left a folder without a dataset.
+            found = Dataset(out)
+            if found.fingerprint == fingerprint:
+                return found
         shutil.rmtree(out / "items")
     out.mkdir(parents=True, exist_ok=True)
     reader = _Reader(table.parent, kinds, image_size)
@@ -64,6 +65,7 @@ def ingest(table, out, kinds=(), image_size=512, fractions=(0.8, 0.1, 0.1), max_
         builder = _TableBuilder(data_dir=str(out), items=items, kinds=kinds, reader=reader, max_bad=max_bad, metadata=metadata, progress=progress)
         with contextlib.redirect_stdout(io.StringIO()):  # "Downloading and preparing", which it does not.
             builder.download_and_prepare(download_dir=str(out / "items"))
+        shutil.rmtree(out / "items" / "extracted", ignore_errors=True)
     finally:
         _write_quarantine(out / "quarantine.csv", reader.quarantine)
     return Dataset(out)
@@ -93,10 +95,10 @@ def read_examples(table, kinds=(), image_size=512):
 
 
 def assign_splits(items, fractions, seed):
-    """Gives each item without a split one, drawn by its group, so that a group or an id is never parted.
+    """Gives each item without a split that of its group, or draws one for the group, so that a group or an id is never parted.
 
     Args:
-        items: list of `Item`; a split that the table gives stays.
+        items: list of `Item`; a split that the table gives stays, also where it parts an id.
         fractions: shares of train, validation and test.
         seed: seed of the draw.
 
@@ -104,17 +106,30 @@ def assign_splits(items, fractions, seed):
         List of `Item`, each with a split.
     """
     given = {item.split for item in items} - {""}
+    told = {item.group or item.id: item.split for item in items if item.split}
     drawn = []
     for item in items:
         key = item.group or item.id
         place = int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8], "big") / 2**64
-        split = item.split
+        split = item.split or told.get(key, "")
         if not given:
             split = "train" if place < fractions[0] else "validation" if place < fractions[0] + fractions[1] else "test"
         elif split in ("", "train"):
             split = "validation" if "validation" not in given and place < fractions[1] else "train"
         drawn.append(dataclasses.replace(item, split=split))
     return drawn
+
+
+def merge_items(items):
+    """Joins the items of one id that have come into one split; returns a list of `Item`."""
+    merged = {}
+    for item in items:
+        merged.setdefault((item.id, item.split), dataclasses.replace(item, views=[])).views.extend(item.views)
+    return list(merged.values())
+
+
+def _canonical_text(value):
+    return unicodedata.normalize("NFC", value).strip()
 
 
 def _fields(items, kinds):
@@ -124,7 +139,7 @@ def _fields(items, kinds):
             if view.language != schema.UNDETERMINED:
                 languages[view.field].add(view.language)
             if kinds[view.field] == "label":
-                labels[view.field].add(view.value)
+                labels[view.field].add(_canonical_text(view.value))
     return [schema.Field(name, kind, tuple(sorted(languages[name])), tuple(sorted(labels[name]))) for name, kind in kinds.items()]
 
 
@@ -136,7 +151,7 @@ def _fingerprint(table, items, kinds, settings):
         for view in item.views:
             if kinds[view.field] in ("image", "audio"):
                 path = table.parent / view.value
-                if path.is_file():
+                with contextlib.suppress(OSError, ValueError):
                     stat = path.stat()
                     digest.update(f"{view.value} {stat.st_size} {stat.st_mtime_ns}".encode())
     return digest.hexdigest()
@@ -171,8 +186,11 @@ class _Reader:
             return media.canonical_image(raw, self.image_size)
         if kind == "audio":
             return media.canonical_audio(raw)
-        text = unicodedata.normalize("NFC", value).strip()
-        if not any(unicodedata.category(character)[0] not in "CZ" for character in text):
+        text = _canonical_text(value)
+        categories = {unicodedata.category(character) for character in text}
+        if "Cs" in categories:
+            raise media.MediaError("half a surrogate pair")
+        if all(category[0] in "CZ" for category in categories):
             raise media.MediaError("empty text")
         return text.encode()
 
@@ -200,7 +218,7 @@ class _TableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, split):
         items = [item for item in self._items if item.split == split]
-        reader = self._reader
+        reader, usable = self._reader, 0
         bar = tqdm(total=len(items), desc=f"ingest {split}", unit="item", disable=not self._progress, mininterval=1.0)
         with bar, concurrent.futures.ThreadPoolExecutor() as pool:
             for start in range(0, len(items), 256):  # A window, so that decoded items do not pile up in memory.
@@ -210,8 +228,11 @@ class _TableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     reader.quarantine += bad
                     bar.update()
                     if any(example[name]["value"] for name in self._kinds):
+                        usable += 1
                         yield item.id, example
                 self._check_bad()
+            if not usable:
+                raise schema.TableError(f"Expected an item that can be used in the split {split}. Received: {len(items)} without a usable view; see quarantine.csv.")
 
     def _check_bad(self):
         total, bad = sum(len(item.views) for item in self._items), len(self._reader.quarantine)
@@ -226,7 +247,7 @@ class _TableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def _write_quarantine(path, rows):
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, _QUARANTINE)
         writer.writeheader()
         writer.writerows(rows)

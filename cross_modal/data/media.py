@@ -30,10 +30,14 @@ def read_media(folder, value):
         MediaError: if the file is missing, empty, or outside the folder, also through links.
     """
     folder = pathlib.Path(folder).resolve()
-    path = pathlib.Path(os.path.realpath(folder / value))
+    try:
+        path = pathlib.Path(os.path.realpath(folder / value))
+        there = path.is_file()
+    except (OSError, ValueError) as error:  # A name too long, or with a null byte.
+        raise MediaError("missing") from error
     if not path.is_relative_to(folder):
         raise MediaError("outside the table's folder")
-    if not path.is_file():
+    if not there:
         raise MediaError("missing")
     raw = path.read_bytes()
     if not raw:
@@ -54,7 +58,10 @@ def canonical_image(raw, size):
     Raises:
         MediaError: if OpenCV cannot read it.
     """
-    pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)  # Applies the EXIF orientation, drops alpha.
+    try:
+        pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)  # Applies the EXIF orientation, drops alpha.
+    except cv2.error as error:  # Among others, a header that claims more pixels than OpenCV takes.
+        raise MediaError("unreadable picture") from error
     if pixels is None:
         raise MediaError("unreadable picture")
     scale = size / max(pixels.shape[:2])

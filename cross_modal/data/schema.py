@@ -72,9 +72,9 @@ def parse_column(column):
         TableError: if the language is no BCP 47 tag.
     """
     name, colon, language = column.partition(":")
-    if not colon:
+    if not colon and name:
         return name, None
-    if not name or not langcodes.tag_is_valid(language):
+    if not name or name in RESERVED or not langcodes.tag_is_valid(language):
         raise TableError(f"Expected a column named field or field:language with a BCP 47 tag, such as text:en or text:zh-TW. Received: {column!r}")
     return name, langcodes.standardize_tag(language)
 

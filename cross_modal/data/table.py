@@ -4,6 +4,7 @@ import collections
 import csv
 import json
 import pathlib
+import sys
 
 import langcodes
 
@@ -46,16 +47,19 @@ def read_rows(path):
 
 def _read_csv(path, file):
     dialect = "excel-tab" if path.suffix.lower() == ".tsv" else "excel"
-    for number, row in enumerate(csv.DictReader(file, dialect=dialect), 1):
+    csv.field_size_limit(sys.maxsize)
+    reader = csv.DictReader(file, dialect=dialect)
+    twice = [name for name, count in collections.Counter(reader.fieldnames or ()).items() if count > 1]
+    if twice:
+        raise schema.TableError(f"{path}: expected columns of different names. Received twice: {', '.join(twice)}")
+    for number, row in enumerate(reader, 1):
         if None in row:
             raise schema.TableError(f"{path}, row {number}: expected {len(row) - 1} values, as in the header. Received {len(row[None])} more.")
         yield row
 
 
 def _read_jsonl(path, file):
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
+    for number, line in enumerate((line for line in file if line.strip()), 1):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
@@ -108,7 +112,8 @@ def _row_language(row):
 
 
 def _split(row):
-    split = {"val": "validation", "valid": "validation", "dev": "validation"}.get(row.get("split", ""), row.get("split", ""))
+    split = str(row.get("split", ""))
+    split = {"val": "validation", "valid": "validation", "dev": "validation"}.get(split, split)
     if split and split not in schema.SPLITS:
         raise schema.TableError(f"field split: expected one of {', '.join(schema.SPLITS)}. Received: {split!r}")
     return split

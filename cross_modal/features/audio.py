@@ -38,7 +38,7 @@ class Audio(Feature):
         self.spec = tf.TensorSpec((None, bins), tf.float32)
 
     def featurize(self, raw):
-        samples = decode_wav(raw)[: int(self.seconds * SAMPLE_RATE)]
+        samples = decode_wav(raw, self.seconds)
         frames = log_mel(samples, self.bins, self.hop_ms, self.window_ms)
         frames -= tf.reduce_mean(frames, 0, keepdims=True)
         return frames / (tf.math.reduce_std(frames) + 1e-3)
@@ -47,17 +47,18 @@ class Audio(Feature):
         return {"bins": self.bins, "hop_ms": self.hop_ms, "window_ms": self.window_ms, "seconds": self.seconds}
 
 
-def decode_wav(raw):
+def decode_wav(raw, seconds):
     """Decodes 16-bit PCM WAV bytes to one channel at 16 kHz.
 
     Args:
         raw: string tensor `()`.
+        seconds: longest sound kept; the rest is cut off before it is resampled.
 
     Returns:
         float32 `(samples,)` between -1 and 1.
     """
     channels, rate = tf.audio.decode_wav(raw)
-    samples = tf.reduce_mean(channels, -1)
+    samples = tf.reduce_mean(channels[: tf.cast(seconds * tf.cast(rate, tf.float32), tf.int32)], -1)
     return tf.cond(tf.equal(rate, SAMPLE_RATE), lambda: samples, lambda: resample(samples, rate))
 
 
@@ -75,11 +76,11 @@ def resample(samples, rate, zeros=16):
     Source:
         Smith, "Digital Audio Resampling", the band-limited interpolation of section 2.
     """
-    rate = tf.cast(rate, tf.float32)
+    hertz, rate = tf.cast(rate, tf.int64), tf.cast(rate, tf.float32)
     cutoff = tf.minimum(1.0, SAMPLE_RATE / rate)  # In units of the input's Nyquist frequency: what 16 kHz cannot hold goes.
     reach = tf.cast(tf.math.ceil(zeros / cutoff), tf.int32)
     size = tf.size(samples)
-    count = tf.cast(tf.math.ceil(tf.cast(size, tf.float32) * SAMPLE_RATE / rate), tf.int32)
+    count = tf.cast((tf.cast(size, tf.int64) * SAMPLE_RATE + hertz - 1) // hertz, tf.int32)  # Rounded up.
     # Whole and fractional position apart: a float32 position would lose the fraction in a long recording.
     step = tf.cast(tf.range(count), tf.float64) * tf.cast(rate, tf.float64) / SAMPLE_RATE
     whole = tf.cast(tf.floor(step), tf.int32)

@@ -32,8 +32,10 @@ class Image(Feature):
         self.spec = tf.TensorSpec((*self.size, channels), tf.float32)
 
     def featurize(self, raw):
-        pixels = tf.io.decode_image(raw, channels=self.channels, expand_animations=False)
+        pixels = tf.io.decode_image(raw, channels=3, expand_animations=False)  # It decodes BMP and GIF to three channels only.
         pixels = tf.cast(pixels, tf.float32) / 255.0
+        if self.channels == 1:
+            pixels = tf.image.rgb_to_grayscale(pixels)
         pixels = tf.image.resize_with_pad(pixels, *self.size, method="bilinear", antialias=True)
         return tf.ensure_shape(pixels, self.spec.shape)
 

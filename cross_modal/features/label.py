@@ -12,9 +12,10 @@ class _Lookup(Feature):
 
     def __init__(self, name, names, unknown):
         super().__init__(name=name)
+        names = [str(one) for one in names]
         if len(set(names)) != len(names) or not names:
             raise ValueError(f"Expected `names` to be a list of different strings, not empty. Received: names={list(names)}")
-        self.names = [str(one) for one in names]
+        self.names = names
         self.spec = tf.TensorSpec((), tf.int32)
         pairs = tf.lookup.KeyValueTensorInitializer(self.names, tf.range(len(self.names), dtype=tf.int32))
         self._table = tf.lookup.StaticHashTable(pairs, default_value=unknown)

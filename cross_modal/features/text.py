@@ -2,6 +2,7 @@
 
 import base64
 import io
+import unicodedata
 
 import sentencepiece
 import tensorflow as tf
@@ -62,7 +63,8 @@ def learn_subwords(texts, vocab_size=8000):
     texts = [text for text in texts if text.strip()]
     if not texts:
         raise ValueError("Expected at least one text to learn subwords from. Received: none; does the training split have this field?")
-    characters = len({character for text in texts for character in text})
+    # As SentencePiece counts them: after NFKC, and with the sign that it puts for a space.
+    characters = len({"\u2581", *(character for text in texts for character in unicodedata.normalize("NFKC", text) if not character.isspace())})
     if vocab_size < 260 + characters:
         raise ValueError(
             f"Expected `vocab_size` to be at least {260 + characters}: 256 bytes, 4 control symbols and the {characters} characters of the texts. Received: vocab_size={vocab_size}"

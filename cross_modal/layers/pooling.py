@@ -28,11 +28,15 @@ class AttentionPooling(keras.layers.Layer):
     def call(self, states, step_mask):
         scores = ops.matmul(states, ops.cast(self.kernel, states.dtype))  # (batch, time, queries)
         real = ops.cast(step_mask, scores.dtype)[:, :, None]
+        scores = ops.where(real > 0, scores, -1e4)  # Else a large score of a masked step would push the real weights to zero.
         scores = scores - ops.stop_gradient(ops.max(scores, axis=1, keepdims=True))
         weights = ops.exp(scores) * real
         weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1e-6)
         pooled = ops.einsum("btq,btd->bqd", weights, states)
         return ops.reshape(pooled, (-1, self.queries * states.shape[-1]))
+
+    def compute_mask(self, *args, **kwargs):
+        return None  # There is no time left to mask.
 
     def compute_output_shape(self, states_shape, step_mask_shape):
         return (states_shape[0], self.queries * states_shape[-1])

@@ -9,6 +9,12 @@ _MOST = math.log(100.0)
 
 
 @keras.saving.register_keras_serializable("cross_modal")
+def at_most_100(logit_scale):
+    """Keeps the weight where it still has a gradient."""
+    return ops.minimum(logit_scale, _MOST)
+
+
+@keras.saving.register_keras_serializable("cross_modal")
 class LogitScale(keras.layers.Layer):
     """Multiplies unit vectors by the root of a learned scale, so that their dot products are scaled cosines.
 
@@ -28,10 +34,11 @@ class LogitScale(keras.layers.Layer):
         self.initial = initial
 
     def build(self, input_shape):
-        self.logit_scale = self.add_weight(shape=(), initializer=keras.initializers.Constant(math.log(self.initial)), name="logit_scale")
+        start = keras.initializers.Constant(math.log(self.initial))
+        self.logit_scale = self.add_weight(shape=(), initializer=start, constraint=at_most_100, name="logit_scale")
 
     def call(self, vectors):
-        root = ops.exp(ops.minimum(self.logit_scale, _MOST) / 2)
+        root = ops.exp(self.logit_scale / 2)
         return vectors * ops.cast(root, vectors.dtype)
 
     def compute_output_shape(self, input_shape):

@@ -68,11 +68,16 @@ class Alignment(Task):
         return {name: self.views.get(name, 1) for name in self.features}
 
     def trained(self):
-        """Returns which kinds of view are trained together: bool `(kinds, kinds)`, symmetric."""
+        """Returns which kinds of view are trained together: bool `(kinds, kinds)`, symmetric.
+
+        Two views of one field are together only where `views` puts two of it in a batch.
+        """
         trained = np.zeros((len(self.kinds), len(self.kinds)), bool)
         for pattern in self.routes:
             trained[_fitting(self.kinds, pattern)] = not pattern.startswith("!")
-        return trained
+        field = np.array([kind.partition(":")[0] for kind in self.kinds])
+        single = np.array([self.draws[name] == 1 for name in field])
+        return trained & ~((field[:, None] == field[None]) & single[:, None])
 
     def build(self):
         # --- inputs ---
@@ -107,8 +112,10 @@ class Alignment(Task):
             present = tf.reduce_any(field["mask"], -1)  # (batch, views)
             kind = field["language"] + place * len(self.languages.names)
             item = tf.broadcast_to(batch["item"][:, None], tf.shape(kind))
-            y.append(tf.stack([tf.where(present, kind, ABSENT), tf.cast(item, tf.int32), tf.cast(field["key"], tf.int32)], -1))
-        return x, tf.concat(y, 1), tf.ones_like(batch["item"], tf.float32)
+            y.append(tf.stack([tf.cast(tf.where(present, kind, ABSENT), tf.int64), item, field["key"]], -1))
+        y = tf.concat(y, 1)  # (batch, views, 3)
+        dense = [tf.reshape(tf.unique(tf.reshape(y[:, :, place], [-1])).idx, tf.shape(y)[:2]) for place in (1, 2)]
+        return x, tf.stack([tf.cast(y[:, :, 0], tf.int32), *dense], -1), tf.ones_like(batch["item"], tf.float32)
 
     def objective(self):
         return {"loss": InfoNCE(self.trained().tolist())}

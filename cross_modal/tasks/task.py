@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
@@ -12,7 +13,7 @@ from cross_modal.features import Feature, Language
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """One way to ask a model, from raw values to answers.
+    """One way to ask a model, from raw values to answers. Call it with string tensors `(batch,)` by keyword.
 
     Args:
         function: TensorFlow graph code, from keyword arguments to a dict of tensors.
@@ -21,6 +22,15 @@ class Endpoint:
 
     function: Callable
     signature: dict[str, tf.TensorSpec]
+
+    @functools.cached_property
+    def compiled(self):
+        """The function as one graph for any batch."""
+        specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in self.signature.items()}
+        return tf.function(self.function).get_concrete_function(**specs)
+
+    def __call__(self, **raw):
+        return self.compiled(**raw)
 
 
 @dataclasses.dataclass(frozen=True)

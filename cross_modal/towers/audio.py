@@ -32,8 +32,7 @@ def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, dropout=0.1)
     for width in widths:
         # Padded by hand: "same" would pad an odd and an even number of frames at different ends, and so see the batch's padding.
         x = layers.ZeroPadding2D(1)(_silence(x, mask))
-        x = layers.Conv2D(width, 3, strides=2, use_bias=False)(x)  # (batch, time / 2, bins / 2, channels)
-        x = layers.Activation("relu")(layers.LayerNormalization()(x))
+        x = layers.Conv2D(width, 3, strides=2, activation="relu")(x)  # (batch, time / 2, bins / 2, channels)
         mask = mask[:, ::2]
     x = layers.Reshape((-1, x.shape[2] * x.shape[3]))(x)
     x = layers.LayerNormalization()(layers.Dense(dim)(x))

@@ -1,0 +1,252 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cross_modal.data import batches, ingest, learn_features
+from cross_modal.data.batches import length_for
+
+FEW = {4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Thirty items: text in one to three languages, of five lengths, two pictures for each third item, a label for each second."""
+    folder = tmp_path_factory.mktemp("batches")
+    rows = []
+    for i in range(30):
+        row = {"id": f"item{i}", "split": "train", "text:en": " ".join(["word"] * 4 ** (i % 5) + [str(i)])}
+        if i % 2:
+            row |= {"text:de": f"Wort {i}", "text:tr": [f"kelime {i}", "aynı söz"], "label": "ab"[i % 3 == 0]}
+        if i % 3 == 0:
+            for each in "xy":
+                pixels = np.full((4, 6, 3), i * 8 + (each == "y"), np.uint8)
+                assert cv2.imwrite(str(folder / f"{i}{each}.png"), pixels)
+            row["image"] = [f"{i}x.png", f"{i}y.png"]
+        rows.append(row)
+    rows += [{"id": f"test{i}", "split": "test", "text:en": f"word {i}"} for i in range(5)] + [{"id": "v", "split": "validation", "text:en": "word"}]
+    (folder / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    dataset = ingest(folder / "t.jsonl", folder / "out", kinds={"text": "text", "label": "label"}, progress=False)
+    options = {"text": {"vocab_size": 300, "length": 250}, "image": {"size": (4, 6), "channels": 1}}
+    return dataset, *learn_features(dataset, ["text", "image", "label"], options)
+
+
+def listed(made, split="train", **options):
+    dataset, features, languages = made
+    return batches(dataset, split, features, languages, **options).as_numpy_iterator()
+
+
+def taken(count, iterator):
+    return [batch for _, batch in zip(range(count), iterator)]
+
+
+def same(one, two):
+    tf.nest.map_structure(np.testing.assert_array_equal, one, two)
+
+
+@pytest.mark.parametrize("length, expected", [(0, 8), (1, 8), (8, 8), (9, 12), (12, 12), (13, 16), (16, 16), (17, 24), (25, 32), (33, 48), (3001, 3072), (3073, 4096)])
+def test_length_for(length, expected):
+    assert int(length_for(length)) == int(length_for(tf.constant(length))) == int(tf.function(length_for)(tf.constant(length))) == expected
+
+
+def test_lengths_hold_what_they_are_for_and_are_few():
+    lengths = [*range(1, 700), *(2**power + more for power in range(10, 20) for more in (-1, 0, 1, 2)), *(3 * 2**power + more for power in range(9, 18) for more in (-1, 0, 1))]
+    found = {length: int(length_for(length)) for length in lengths}
+    assert {length: each for length, each in found.items() if each < length} == {}
+    assert all(each <= max(8, 1.5 * length) for length, each in found.items())
+    assert len({each for length, each in found.items() if length < 700}) == 14
+
+
+def test_one_pass_in_order_with_all_views(made):
+    dataset, features, languages = made
+    found = list(listed(made, size=8))
+    order = [item["id"] for item in dataset.items("train").as_numpy_iterator()]
+    assert [name for batch in found for name in batch["id"]] == order
+    assert [len(batch["id"]) for batch in found] == [8, 8, 8, 6]
+    batch = found[0]
+    texts = {item["id"]: item["text"]["value"].tolist() for item in dataset.items("train").as_numpy_iterator()}
+    tags = {item["id"]: item["text"]["language"].tolist() for item in dataset.items("train").as_numpy_iterator()}
+    assert batch["text"]["key"].shape == (8, 4)
+    for row, name in enumerate(batch["id"]):
+        count = len(texts[name])
+        for view, raw in enumerate(texts[name]):
+            value, mask = batch["text"]["value"][row, view], batch["text"]["mask"][row, view]
+            np.testing.assert_array_equal(value[mask], features["text"].featurize(tf.constant(raw)))
+            assert (value[~mask] == 0).all()
+            assert languages.names[batch["text"]["language"][row, view]] == tags[name][view].decode()
+        assert not batch["text"]["mask"][row, count:].any()
+        assert (batch["text"]["key"][row, count:] == -1).all() and (batch["text"]["key"][row, :count] >= 0).all()
+        assert (batch["text"]["language"][row, count:] == 0).all()
+
+
+def test_shapes_and_types(made):
+    dataset, features, languages = made
+    data = batches(dataset, "train", features, languages, size=4, draws={"text": 2, "image": 3, "label": 1}, seed=0)
+    assert data.element_spec["text"]["value"].shape.as_list()[1] == 2 and data.element_spec["image"]["value"].shape.as_list()[1:] == [3, 4, 6, 1]
+    for batch in taken(20, data.as_numpy_iterator()):
+        time = batch["text"]["value"].shape[2]
+        assert time in FEW
+        assert batch["text"]["value"].shape == batch["text"]["mask"].shape == (4, 2, time)
+        assert batch["image"]["value"].shape == (4, 3, 4, 6, 1) and batch["image"]["mask"].shape == (4, 3, 1)
+        assert batch["label"]["value"].shape == (4, 1) and batch["label"]["mask"].shape == (4, 1, 1)
+        assert batch["id"].shape == batch["item"].shape == (4,)
+        assert [batch["text"][key].dtype for key in ("value", "mask", "language", "key")] == [np.int32, bool, np.int32, np.int64]
+        assert batch["item"].dtype == np.int64 and batch["image"]["value"].dtype == np.float32
+
+
+def test_longest_text_sets_the_length(made):
+    for batch in listed(made, size=8):
+        longest = batch["text"]["mask"].sum(-1).max()
+        assert batch["text"]["mask"].shape[-1] == int(length_for(longest))
+
+
+def test_absent_fields_are_masked_never_dropped(made):
+    names = []
+    for batch in listed(made, size=7, draws={"text": 1, "image": 2, "label": 1}):
+        for row, name in enumerate(batch["id"]):
+            number = int(name.removeprefix(b"item"))
+            names.append(number)
+            there = number % 3 == 0
+            assert batch["image"]["mask"][row].all() == batch["image"]["mask"][row].any() == there
+            assert ((batch["image"]["key"][row] == -1) != there).all()
+            assert there or (batch["image"]["value"][row] == 0).all()
+            assert bool(batch["label"]["mask"][row].any()) == bool(number % 2)
+            assert batch["text"]["mask"][row].any()
+    assert sorted(names) == list(range(30))
+
+
+def test_a_batch_in_which_a_field_is_absent_everywhere(made):
+    (batch,) = listed(made, split="test", size=8, draws={"text": 2, "image": 2, "label": 1})
+    assert not batch["image"]["mask"].any() and batch["image"]["value"].shape == (5, 2, 4, 6, 1)
+    assert (batch["label"]["key"] == -1).all()
+    assert batch["text"]["mask"].any(-1).tolist() == [[True, False]] * 5
+    dataset, features, languages = made
+    (batch,) = batches(dataset, "test", {"image": features["image"]}, languages, 8).as_numpy_iterator()
+    assert not batch["image"]["mask"].any()
+
+
+def test_without_a_seed_the_first_views_are_drawn(made):
+    dataset, features, _ = made
+    first = {item["id"]: item["text"]["value"][0] for item in dataset.items("train").as_numpy_iterator()}
+    for batch in listed(made, size=8, draws={"text": 1, "image": 1, "label": 1}):
+        for row, name in enumerate(batch["id"]):
+            np.testing.assert_array_equal(batch["text"]["value"][row, 0][batch["text"]["mask"][row, 0]], features["text"].featurize(tf.constant(first[name])))
+
+
+def test_equal_values_have_equal_keys(made):
+    keys, items = {}, set()
+    for batch in listed(made, size=30):
+        items = set(batch["item"].tolist())
+        for row, name in enumerate(batch["id"]):
+            if int(name.removeprefix(b"item")) % 2:
+                keys[name] = batch["text"]["key"][row].tolist()
+    shared = {each[3] for each in keys.values()}
+    assert len(keys) == 15 and len(shared) == 1  # All have "aynı söz" last.
+    assert len({key for each in keys.values() for key in each[:3]} | shared) == 46
+    assert len(items) == 30
+
+
+DRAWS = {"text": 1, "image": 1, "label": 1}
+
+
+def test_the_seed_says_it_all(made):
+    one, two, other = (taken(12, listed(made, size=8, draws=DRAWS, seed=seed)) for seed in (3, 3, 4))
+    same(one, two)
+    assert [batch["id"].tolist() for batch in one] != [batch["id"].tolist() for batch in other]
+
+
+def test_the_seed_says_it_all_without_cache(made):
+    same(*(taken(8, listed(made, size=8, draws=DRAWS, seed=3, cache=cache)) for cache in (True, False)))
+
+
+def test_the_two_passes_of_one_dataset_object_are_the_same_without_a_seed(made):
+    dataset, features, languages = made
+    data = batches(dataset, "train", features, languages, 8, DRAWS)
+    same(list(data.as_numpy_iterator()), list(data.as_numpy_iterator()))
+
+
+def test_training_never_ends_and_batches_are_full(made):
+    found = taken(15, listed(made, size=8, draws=DRAWS, seed=0))
+    assert [len(batch["id"]) for batch in found] == [8] * 15
+    names = [name for batch in found for name in batch["id"]]
+    for epoch in range(4):  # Each item once in each epoch.
+        assert len(set(names[30 * epoch : 30 * epoch + 30])) == 30
+    assert names[:30] != names[30:60]
+
+
+def test_more_than_the_split_in_a_batch(made):
+    (batch,) = taken(1, listed(made, split="test", size=12, draws=DRAWS, seed=0))
+    assert len(batch["id"]) == 12 and len(set(batch["id"])) == 5
+
+
+def test_other_epochs_draw_other_views(made):
+    drawn = {}
+    for batch in taken(60, listed(made, size=15, draws=DRAWS, seed=1)):
+        for row, name in enumerate(batch["id"]):
+            drawn.setdefault(name, []).append(int(batch["text"]["key"][row, 0]))
+    for name, keys in drawn.items():
+        assert len(keys) == 30
+        assert len(set(keys)) == (4 if int(name.removeprefix(b"item")) % 2 else 1), name
+
+
+def test_fields_draw_independently_and_a_view_at_most_once(made):
+    for batch in taken(8, listed(made, size=15, draws={"text": 3, "image": 2, "label": 1}, seed=1)):
+        for row, name in enumerate(batch["id"]):
+            for field in ("text", "image"):
+                keys = [key for key in batch[field]["key"][row].tolist() if key != -1]
+                assert len(set(keys)) == len(keys)
+            if int(name.removeprefix(b"item")) % 2:
+                assert batch["text"]["mask"][row].any(-1).all()
+
+
+@pytest.mark.parametrize("start, options", [(1, {}), (9, {}), (5, {"bucket_by": "text"}), (5, {"cache": False})], ids=str)
+def test_start_goes_on_where_a_run_stopped(made, start, options):
+    whole = taken(start + 3, listed(made, size=8, draws=DRAWS, seed=2, **options))
+    same(whole[start:], taken(3, listed(made, size=8, draws=DRAWS, seed=2, start=start, **options)))
+
+
+def test_bucketing_puts_like_lengths_together(made):
+    def wasted(found):
+        return sum((~batch["text"]["mask"]).sum() for batch in found) / sum(batch["text"]["mask"].size for batch in found)
+
+    sorted_, mixed = (taken(30, listed(made, size=4, draws=DRAWS, seed=5, **options)) for options in ({"bucket_by": "text"}, {}))
+    for batch in sorted_:
+        lengths = batch["text"]["mask"].sum((1, 2))
+        assert len({int(length_for(length)) for length in lengths}) == 1
+        assert len(lengths) == 4
+    assert wasted(sorted_) < 0.5 * wasted(mixed)
+
+
+def test_bucketing_loses_no_item(made):
+    found = list(listed(made, size=4, draws=DRAWS, bucket_by="text"))
+    assert sorted(name for batch in found for name in batch["id"]) == sorted(f"item{i}".encode() for i in range(30))
+    for batch in found:
+        assert len({int(length_for(length)) for length in batch["text"]["mask"].sum((1, 2))}) == 1
+
+
+def test_only_the_fields_asked_for(made):
+    dataset, features, languages = made
+    batch = next(batches(dataset, "train", {"label": features["label"]}, languages, 4).as_numpy_iterator())
+    assert sorted(batch) == ["id", "item", "label"]
+
+
+def test_missing_field_lists_those_there(made):
+    dataset, features, languages = made
+    with pytest.raises(KeyError, match="Expected fields of the dataset: text, image, label. Received: words"):
+        batches(dataset, "train", {"words": features["text"], "image": features["image"]}, languages, 4)
+
+
+def test_missing_split(made):
+    with pytest.raises(KeyError, match="Received: dev"):
+        listed(made, split="dev", size=4)
+
+
+@pytest.mark.parametrize("name", ["image", "label", "words"])
+def test_bucketing_wants_a_field_with_a_length(made, name):
+    with pytest.raises(ValueError, match=f"Expected `bucket_by` to be a field with a length: text. Received: bucket_by={name}"):
+        listed(made, size=4, bucket_by=name)
+    dataset, features, languages = made
+    with pytest.raises(ValueError, match="there is none"):
+        batches(dataset, "train", {"image": features["image"]}, languages, 4, bucket_by=name)

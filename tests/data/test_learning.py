@@ -1,0 +1,105 @@
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+import sentencepiece
+import soundfile
+import tensorflow as tf
+
+from cross_modal import features
+from cross_modal.data import ingest, learn_features
+
+SMALL = {"text": {"vocab_size": 400}}
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mixed")
+    assert cv2.imwrite(str(folder / "a.png"), np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8))
+    soundfile.write(folder / "a.wav", np.sin(np.arange(4000) / 5), 16_000)
+    rows = [{"split": "train", "image": "a.png", "audio:tr": "a.wav", "text:en": f"dog number {i}", "label": "odd" if i % 2 else "even"} for i in range(6)]
+    rows += [{"split": "test", "text:de": "ЖЖЖЖ ЖЖЖЖ ЖЖЖЖ", "label": "prime"}, {"split": "validation", "text:de": "ЖЖЖЖ"}]
+    (folder / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    return ingest(folder / "t.jsonl", folder / "out", progress=False)
+
+
+def test_each_field_gets_its_feature(mixed):
+    found, languages = learn_features(mixed, options=SMALL)
+    assert [(name, type(feature)) for name, feature in found.items()] == [
+        ("image", features.Image),
+        ("audio", features.Audio),
+        ("text", features.Text),
+        ("label", features.Label),
+    ]
+    assert languages.names == ["und", "de", "en", "tr"]
+    assert found["label"].names == ["even", "odd", "prime"]
+
+
+def test_fields_asked_for_in_their_order(mixed):
+    found, languages = learn_features(mixed, ["label", "audio"])
+    assert list(found) == ["label", "audio"] and languages.names == ["und", "tr"]
+
+
+def test_subwords_are_learned_from_train_alone(mixed):
+    found, _ = learn_features(mixed, ["text"], SMALL)
+    model = sentencepiece.SentencePieceProcessor(model_proto=found["text"].model)
+    pieces = [model.id_to_piece(i) for i in range(model.vocab_size())]
+    assert {"d", "g", "b"} <= set(pieces)
+    assert not any("Ж" in piece for piece in pieces)
+    assert found["text"].featurize(tf.constant("ЖЖ")).shape[0] >= 4  # In bytes, then.
+
+
+def test_options_reach_the_features(mixed):
+    options = {"image": {"size": (5, 7), "channels": 1}, "audio": {"bins": 12, "hop_ms": 20}, "text": {"vocab_size": 300, "length": 3}}
+    found, _ = learn_features(mixed, options=options)
+    assert found["image"].spec.shape == (5, 7, 1)
+    assert found["audio"].config() == {"bins": 12, "hop_ms": 20, "window_ms": 25, "seconds": 30}
+    assert found["text"].length == 3 and found["text"].vocab_size <= 300
+    assert options["text"] == {"vocab_size": 300, "length": 3}  # It is the caller's.
+
+
+def test_a_feature_of_the_users_own(mixed):
+    class Length(features.Feature):
+        kind = "text"
+
+        def __init__(self, factor):
+            super().__init__(name="length")
+            self.factor, self.spec = factor, tf.TensorSpec((1,), tf.int32)
+
+        def featurize(self, raw):
+            return tf.strings.length(raw)[None] * self.factor
+
+        def config(self):
+            return {"factor": self.factor}
+
+    found, _ = learn_features(mixed, ["text"], {"text": {"kind": Length, "factor": 3}})
+    assert found["text"].featurize(tf.constant("dog")).numpy().tolist() == [9]
+
+
+def test_learning_again_gives_the_same(mixed):
+    one, two = (learn_features(mixed, options=SMALL) for _ in range(2))
+    assert [feature.config() for feature in one[0].values()] == [feature.config() for feature in two[0].values()]
+
+
+@pytest.mark.parametrize("fields, options", [(["text", "words"], {}), (None, {"words": {}})])
+def test_a_field_that_is_not_there(mixed, fields, options):
+    with pytest.raises(KeyError, match="Expected fields of the dataset: image, audio, text, label. Received: words"):
+        learn_features(mixed, fields, options)
+
+
+def test_a_field_without_text_to_learn_from(tmp_path):
+    rows = [{"split": "train", "label": "a"}, {"split": "test", "text:en": "only here"}]
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    with pytest.raises(ValueError, match="does the training split have this field"):
+        learn_features(ingest(tmp_path / "t.jsonl", tmp_path / "out", progress=False))
+
+
+def test_what_is_stored_is_what_features_read(mixed):
+    found, _ = learn_features(mixed, options=SMALL)
+    for name, feature in found.items():
+        for value, _ in mixed.values("train", name):
+            assert feature.spec.shape.is_compatible_with(feature.featurize(tf.constant(value)).shape)
+    ((raw, language), *_) = mixed.values("train", "audio")
+    assert language == "tr" and soundfile.info(io.BytesIO(raw)).samplerate == 16_000

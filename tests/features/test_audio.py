@@ -1,0 +1,148 @@
+import io
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+import soxr
+import tensorflow as tf
+
+from cross_modal import features, testing
+from cross_modal.features import audio
+
+RATES = (8000, 22_050, 44_100, 48_000)
+
+
+def wav(samples, rate=16_000):
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def sine(hertz, rate=16_000, seconds=0.5, loudness=0.5):
+    return (loudness * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)).astype(np.float32)
+
+
+def noise(size=8000, loudness=0.1):
+    return np.clip(np.random.default_rng(0).normal(0, loudness, size), -1, 1).astype(np.float32)
+
+
+def reference(samples, bins, hop, window, size):
+    """What librosa.feature.melspectrogram does, of its parts, which numba need not compile."""
+    padded = np.pad(samples, size // 2)  # center=True, pad_mode="constant"
+    power = np.abs(librosa.stft(padded, n_fft=size, hop_length=hop, win_length=window, center=False)) ** 2
+    return np.log(librosa.filters.mel(sr=16_000, n_fft=size, n_mels=bins) @ power + 1e-6).T
+
+
+def resampled(samples, rate):
+    return audio.resample(tf.constant(samples), tf.constant(rate)).numpy()
+
+
+def test_audio_keeps_its_contract():
+    testing.check_feature(features.Audio(bins=20), [wav(noise(4000)), wav(sine(440, 44_100, 0.2), 44_100), wav(np.stack([noise(3000), sine(300)[:3000]], 1), 8000)])
+
+
+@pytest.mark.parametrize("bins, hop_ms, window_ms, size", [(80, 10, 25, 512), (40, 20, 32, 512), (16, 25, 64, 1024)])
+@pytest.mark.parametrize("sound", [noise(8000), sine(440), noise(123), noise(8001, 0.5), np.zeros(4000, np.float32)], ids=["noise", "sine", "short", "odd", "silent"])
+def test_log_mel_is_librosas(sound, bins, hop_ms, window_ms, size):
+    expected = reference(sound, bins, 16 * hop_ms, 16 * window_ms, size)
+    for run in (audio.log_mel, tf.function(audio.log_mel)):
+        out = run(tf.constant(sound), bins, hop_ms, window_ms)
+        assert out.shape == expected.shape
+        np.testing.assert_allclose(out, expected, atol=1e-4)
+
+
+def test_spectrogram_is_the_normalised_log_mel():
+    samples = (noise(8000) * 32767).astype(np.int16)  # Exactly what a 16-bit file holds.
+    expected = reference(samples / np.float32(32768), 80, 160, 400, 512)
+    expected = expected - expected.mean(0)
+    np.testing.assert_allclose(features.Audio().featurize(tf.constant(wav(samples))), expected / (expected.std() + 1e-3), atol=1e-3)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_resampling_gives_the_sine_at_16_khz(rate):
+    out, expected = resampled(sine(1000, rate), rate), sine(1000)
+    assert out.shape == expected.shape
+    np.testing.assert_allclose(out[200:-200], expected[200:-200], atol=2e-4)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_resampling_is_soxrs(rate):
+    sound = sum(sine(hertz, rate, loudness=0.2) for hertz in (150, 900, 2500, 3300))
+    out, expected = resampled(sound, rate), soxr.resample(sound, rate, 16_000)
+    assert abs(len(out) - len(expected)) <= 1
+    size = min(len(out), len(expected))
+    np.testing.assert_allclose(out[200 : size - 200], expected[200 : size - 200], atol=2e-3)
+
+
+@pytest.mark.parametrize("rate, hertz", [(22_050, 10_000), (44_100, 9500), (44_100, 15_000), (48_000, 11_000), (48_000, 23_000)])
+def test_what_16_khz_cannot_hold_is_removed_not_folded(rate, hertz):
+    assert np.abs(resampled(sine(hertz, rate), rate)[200:-200]).max() < 5e-3
+    kept = resampled(sine(hertz, rate) + sine(700, rate), rate)
+    np.testing.assert_allclose(kept[200:-200], sine(700)[200:-200], atol=6e-3)
+
+
+@pytest.mark.parametrize("rate, seconds", [(8000, 3), (22_050, 15), (44_100, 15), (44_100, 30), (48_000, 30)])
+def test_number_of_samples_is_exact_for_long_sounds(rate, seconds):
+    """Only the count is of interest: one tap a side is enough."""
+    out = audio.resample(tf.zeros(rate * seconds), tf.constant(rate), zeros=1)
+    assert out.shape == (16_000 * seconds,)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_request_of_any_rate_is_the_same_sound(rate):
+    feature = features.Audio(bins=20)
+    envelope = np.linspace(0.2, 1, 16_000)
+    sounds = [np.interp(np.linspace(0, 1, each), np.linspace(0, 1, 16_000), envelope) * sine(800, each, 1.0) for each in (16_000, rate)]
+    one, other = feature.featurize(tf.constant(wav(sounds[0]))).numpy(), feature.featurize(tf.constant(wav(sounds[1], rate))).numpy()
+    assert one.shape == other.shape
+    loud = slice(2, -2), slice(4, 8)  # Around 800 Hz; elsewhere there is only the rounding to 16 bits.
+    np.testing.assert_allclose(one[loud], other[loud], atol=0.1)
+
+
+def test_channels_are_mixed():
+    left, right = sine(300), sine(1200)
+    stereo = audio.decode_wav(tf.constant(wav(np.stack([left, right], 1)))).numpy()
+    np.testing.assert_allclose(stereo, (left + right) / 2, atol=1e-4)
+
+
+def test_decoded_samples_are_between_minus_one_and_one():
+    samples = audio.decode_wav(tf.constant(wav(np.array([-32768, 0, 16384, 32767], np.int16)))).numpy()
+    np.testing.assert_allclose(samples, [-1, 0, 0.5, 1], atol=1e-4)
+
+
+def test_loudness_does_not_matter():
+    feature = features.Audio()
+    loud, soft = (feature.featurize(tf.constant(wav(noise(16_000, 0.2) * factor))).numpy() for factor in (1, 0.25))
+    np.testing.assert_allclose(loud, soft, atol=0.15)
+    assert np.abs(loud - soft).mean() < 0.01
+
+
+def test_one_frame_each_hop():
+    for samples, hop_ms, frames in ((16_000, 10, 101), (16_000, 25, 41), (159, 10, 1), (160, 10, 2)):
+        assert features.Audio(bins=10, hop_ms=hop_ms).featurize(tf.constant(wav(noise(samples)))).shape == (frames, 10)
+
+
+def test_long_sound_is_cut():
+    feature = features.Audio(bins=10, seconds=0.5)
+    whole, cut = noise(16_000), noise(16_000)[:8000]
+    np.testing.assert_array_equal(feature.featurize(tf.constant(wav(whole))), feature.featurize(tf.constant(wav(cut))))
+
+
+@pytest.mark.parametrize("samples", [0, 1, 5, 16_000])
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_silence_and_next_to_nothing_are_finite(samples, rate):
+    out = features.Audio(bins=10).featurize(tf.constant(wav(np.zeros(samples, np.float32), rate))).numpy()
+    assert out.shape[0] >= 1 and np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("raw", [b"not a sound", wav(noise(100))[:20]])
+def test_bytes_that_are_no_wav(raw):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        features.Audio().featurize(tf.constant(raw))
+
+
+@pytest.mark.parametrize("hop_ms, window_ms", [(0, 25), (-1, 25), (30, 25)])
+def test_hop_error_says_what_came(hop_ms, window_ms):
+    with pytest.raises(ValueError, match=f"Expected 0 < hop_ms <= window_ms. Received: hop_ms={hop_ms}, window_ms={window_ms}"):
+        features.Audio(hop_ms=hop_ms, window_ms=window_ms)

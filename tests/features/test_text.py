@@ -1,0 +1,135 @@
+import unicodedata
+
+import pytest
+import tensorflow as tf
+
+from cross_modal import features, testing
+
+CORPUS = ["one hundred and two dogs", "einhundertzwei Hunde", "cent deux chiens, été", "сто две собаки"] * 5
+UNKNOWN = 1
+OTHERS = {
+    "chinese": "你好，世界",
+    "arabic": "مرحبا بالعالم",
+    "hebrew": "שלום עולם",
+    "thai": "สวัสดีชาวโลก",
+    "devanagari": "नमस्ते दुनिया",
+    "hangul": "한국어",
+    "vietnamese": "Việt Nam ế",
+    "emoji": "👩‍👩‍👧 🇹🇷 👍🏽",
+    "mathematical": "𝔘𝔫𝔦𝔠𝔬𝔡𝔢",
+    "rare": "\U0001f6f8\U00020000\U0010fffd",
+    "mixed directions": "abc \u202eשלום\u202c 123",
+    "control symbols": "<pad> <unk> <s> </s> <0x00>",
+    "its own space mark": "a▁b",
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return features.learn_subwords(CORPUS, 400)
+
+
+@pytest.fixture(scope="module")
+def text(model):
+    return features.Text(model, 32)
+
+
+def ids(text, string):
+    return text.featurize(tf.constant(string)).numpy().tolist()
+
+
+def test_text_keeps_its_contract(text):
+    testing.check_feature(text, ["one hundred dogs", "zwei", "שלום", "👍🏽"])
+
+
+def test_model_may_be_bytes_or_base64(model, text):
+    assert ids(features.Text(text.config()["model"], 32), "two dogs") == ids(features.Text(model, 32), "two dogs")
+
+
+@pytest.mark.parametrize("string", OTHERS.values(), ids=OTHERS)
+def test_what_was_never_seen_is_neither_unknown_nor_padding(text, string):
+    found = ids(text, string)
+    assert found and UNKNOWN not in found and 0 not in found
+    assert max(found) < text.vocab_size
+
+
+@pytest.mark.parametrize("string", ["été", "Việt Nam", "한국어", "Ñandú Å ç", "й ї", "がぎ", "नि"])
+def test_both_forms_of_unicode_are_one(text, string):
+    composed, decomposed = unicodedata.normalize("NFC", string), unicodedata.normalize("NFD", string)
+    assert ids(text, composed) == ids(text, decomposed)
+
+
+def test_forms_differ_at_all():
+    assert unicodedata.normalize("NFC", "été") != unicodedata.normalize("NFD", "été")
+
+
+def test_compatible_characters_and_white_space_are_folded(text):
+    assert ids(text, "ｔｗｏ  ﬁne\tdogs\n") == ids(text, "two fine dogs")
+
+
+def test_different_strings_differ(text):
+    assert len({tuple(ids(text, string)) for string in ("two dogs", "dogs two", "Two dogs", "twodogs", "two dog")}) == 5
+
+
+@pytest.mark.parametrize("length", [1, 7, 32])
+def test_long_text_is_cut_at_length(model, length):
+    long, short = " ".join(["dogs two hundred"] * 3334), " ".join(["dogs two hundred"] * 40)
+    feature = features.Text(model, length)
+    assert len(ids(feature, long)) == length
+    assert ids(feature, long) == ids(feature, short)
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xfe dogs", b"\xed\xa0\x80", b"caf\xe9"])
+def test_bytes_that_are_no_utf8_do_not_crash(text, raw):
+    found = text.featurize(tf.constant(raw)).numpy().tolist()
+    assert 0 not in found and UNKNOWN not in found
+
+
+@pytest.mark.parametrize("string", ["   ", "\n\t", "\u200b"])
+def test_white_space_has_no_steps_and_does_not_break_a_batch(text, string):
+    out = features.featurize_batch(text, tf.constant([string, "two"]))
+    assert not out["mask"].numpy()[0].any() and out["mask"].numpy()[1].any()
+
+
+def test_learning_the_same_text_twice_gives_the_same(model):
+    assert features.learn_subwords(CORPUS, 400) == model
+
+
+def test_seen_words_are_short_and_bytes_are_the_last_resort(text):
+    assert len(ids(text, "dogs")) < len("dogs") + 1
+    assert len(ids(text, "你")) >= 3
+
+
+def test_small_text_gives_fewer_subwords(model):
+    assert features.Text(model).vocab_size <= 400
+    assert features.Text(features.learn_subwords(["two dogs sat"], 5000)).vocab_size < 5000
+
+
+@pytest.mark.parametrize("length", [0, -3])
+def test_length_error_says_what_came(model, length):
+    with pytest.raises(ValueError, match=f"Expected `length` to be at least 1 subword. Received: length={length}"):
+        features.Text(model, length)
+
+
+@pytest.mark.parametrize("texts", [[], ["", "  ", "\n"]])
+def test_no_text_to_learn_from(texts):
+    with pytest.raises(ValueError, match="at least one text to learn subwords from. Received: none"):
+        features.learn_subwords(texts)
+
+
+def test_vocabulary_too_small_says_how_many_it_needs():
+    with pytest.raises(ValueError, match=r"Expected `vocab_size` to be at least \d+: .* Received: vocab_size=100"):
+        features.learn_subwords(CORPUS, 100)
+
+
+@pytest.mark.parametrize("texts", [["abab"], ["ab ab"], ["㌀㍿㌁"], ["½ ﬁ ㎏"]], ids=["no space", "space", "ligatures", "fractions"])
+def test_vocabulary_of_the_size_that_the_error_asks_for_is_enough(texts):
+    """Characters are to be counted as the model sees them: after NFKC, its mark of a space included."""
+    with pytest.raises(ValueError, match="at least") as error:
+        features.learn_subwords(texts, 260)
+    asked = int(str(error.value).split("at least ")[1].split(":")[0])
+    assert features.Text(features.learn_subwords(texts, asked)).vocab_size <= asked
+
+
+def test_generator_is_read_once():
+    assert features.learn_subwords((string for string in CORPUS), 400) == features.learn_subwords(CORPUS, 400)

@@ -1,0 +1,106 @@
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+from cross_modal import tasks, testing, towers
+from cross_modal.data import batches
+
+TOWERS = {"image": functools.partial(towers.cnn, widths=(4, 8)), "text": towers.lstm, "audio": functools.partial(towers.crnn, widths=(4, 4))}
+
+
+@pytest.fixture(scope="module")
+def task(learned):
+    features, languages = learned
+    features = {name: features[name] for name in TOWERS}
+    routes = ("*->*", "!text:tr->*", "text:tr->text:en", "!audio:fr->image")
+    return tasks.Alignment(features, languages, towers=TOWERS, views={"text": 2}, routes=routes, dim=16, embedding=8)
+
+
+@pytest.fixture(scope="module")
+def batch(task, dataset):
+    return next(iter(batches(dataset, "train", task.features, task.languages, 6, draws=task.draws, seed=0)))
+
+
+def test_keeps_its_contract(task, batch, dataset):
+    item = next(iter(dataset.items("test").as_numpy_iterator()))
+    rows = {f"embed_{name}": [{name: value, f"{name}_language": tag} for value, tag in zip(item[name]["value"], item[name]["language"])] for name in TOWERS}
+    rows["embed_text"].append({"text": "🎉 never seen, in no language"})
+    testing.check_task(task, batch, rows)
+
+
+def test_routes_in_order_decide(task):
+    trained, kinds = task.trained(), task.kinds
+
+    def route(a, b):
+        return trained[kinds.index(a), kinds.index(b)]
+
+    assert (trained == trained.T).all()
+    assert route("text:tr", "text:en") and route("text:en", "text:tr")
+    assert not route("text:tr", "text:de") and not route("text:tr", "image") and not route("text:tr", "audio:en")
+    assert not route("audio:fr", "image") and route("audio:en", "image") and route("audio:fr", "text:en")
+    assert route("text:de", "text:fr") and not route("audio:en", "audio:es"), "one recording of an item in a batch meets no other"
+
+
+def test_a_route_that_fits_nothing_is_told(task):
+    with pytest.raises(ValueError, match="Received: 'text:xx->image'"):
+        tasks.Alignment(task.features, task.languages, towers=TOWERS, routes=("text:xx->image",))
+    with pytest.raises(ValueError, match="written source->target.*Received: 'text'"):
+        tasks.Alignment(task.features, task.languages, towers=TOWERS, routes=("text",))
+    with pytest.raises(ValueError, match="Expected a tower for each of image, text, audio. Received: towers for text"):
+        tasks.Alignment(task.features, task.languages, towers={"text": towers.lstm})
+    with pytest.raises(ValueError, match="views={'video': 1}"):
+        tasks.Alignment(task.features, task.languages, towers=TOWERS, views={"video": 1})
+
+
+def test_weights_learn_nothing_from_a_held_out_route(task, batch):
+    """With every route but Turkish-English held out, a batch without Turkish gives no gradient at all."""
+    only = tasks.Alignment(task.features, task.languages, towers=TOWERS, views={"text": 2}, routes=("text:tr->text:en",), dim=16, embedding=8)
+    x, y, _ = only.example(batch)
+    turkish = only.kinds.index("text:tr")
+    y = np.where((y.numpy()[:, :, :1] == turkish), -1, y.numpy())
+    loss = only.objective()["loss"](y, only.build()(x))
+    assert float(loss) == 0.0
+
+
+def test_embeddings_are_unit_vectors_and_scaled_alike(task, batch):
+    model = task.build()
+    x, _, _ = task.example(batch)
+    vectors = np.asarray(model(x))
+    assert vectors.shape == (6, 4, 8)
+    np.testing.assert_allclose((vectors**2).sum(-1), 14.3, rtol=1e-3)
+
+
+def test_score_of_a_model_that_knows_the_answer(dataset, learned):
+    """Texts of one language against themselves in another, by a task whose encoders give the number of the item."""
+    features, languages = learned
+    task = tasks.Alignment({"text": features["text"]}, languages, towers={"text": towers.lstm}, views={"text": 2}, dim=8, embedding=2)
+
+    class Oracle:
+        def get_layer(self, name):
+            def encode(folded, training):
+                views = len(languages.names) - 1
+                angles = np.repeat(np.arange(len(folded["value"]) // views), views) * 0.05
+                return keras.ops.convert_to_tensor(np.stack([np.cos(angles), np.sin(angles)], -1))
+
+            return encode
+
+    scores = task.score(Oracle(), batches(dataset, "test", task.features, languages, 8))
+    assert len(scores["routes"]) == 9 * 8
+    assert scores["trained"]["recall@1"] == 1.0
+    assert "never_trained" not in scores
+    assert scores["routes"][0]["chance@1"] == pytest.approx(1 / 8)
+    assert "text:tr" in task.summary(scores)
+
+
+def test_score_of_a_model_that_says_always_the_same(dataset, learned):
+    features, languages = learned
+    task = tasks.Alignment({"text": features["text"]}, languages, towers={"text": towers.lstm}, views={"text": 2}, dim=8, embedding=2)
+
+    class Constant:
+        def get_layer(self, name):
+            return lambda folded, training: keras.ops.ones((len(folded["value"]), 2))
+
+    scores = task.score(Constant(), batches(dataset, "test", task.features, languages, 8))
+    assert scores["trained"]["recall@1"] == 0.0

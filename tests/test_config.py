@@ -1,0 +1,65 @@
+import pytest
+import yaml
+
+from cross_modal import config
+
+
+def test_set_keys_takes_yaml_values():
+    given = {"training": {"epochs": 3}}
+    changed = config.set_keys(given, ["training.epochs=5", "options.routes=['*->*', '!text:tr->*']", "seed=1"])
+    assert changed == {"training": {"epochs": 5}, "options": {"routes": ["*->*", "!text:tr->*"]}, "seed": 1}
+    assert given == {"training": {"epochs": 3}}
+
+
+def test_resolve_fills_every_key(dataset):
+    full = config.resolve({"dataset": str(dataset.path), "task": "classification", "features": {"text": {"vocab_size": 400}, "parity": None}})
+    assert list(full["features"]) == ["text", "parity"]
+    assert full["towers"] == {"text": {"kind": "lstm", "depth": 1, "dropout": 0.1}}
+    assert full["fusion"] == {"kind": "concat"}
+    assert full["training"]["epochs"] == 20 and full["options"]["dim"] == 128
+    assert config.resolve(full) == full
+    assert yaml.safe_load(yaml.safe_dump(full)) == full
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (["trainig.epochs=3"], "keys among task, dataset, seed.*Received: trainig"),
+        (["training.epoch=3"], "training: expected keys among epochs, steps_per_epoch.*Received: epoch$"),
+        (["towers.text.kind=lstn"], "towers.text.kind to be module:name or one of cnn, crnn, lstm. Received: 'lstn'"),
+        (["towers.text.width=3"], "towers.text: expected keys among depth, dropout. Received: width"),
+        (["towers.video.kind=cnn"], "towers: expected keys among image, text, audio. Received: video"),
+        (["features.video.size=3"], "features: expected keys among .*image.* Received: video"),
+        (["task=alignement"], "task to be module:name or one of alignment, classification. Received: 'alignement'"),
+        (["task=no_such_module:Task"], "something that can be imported. Received: 'no_such_module:Task'"),
+        (["options.dimension=3"], "options: expected keys among .*dim.*Received: dimension"),
+        (["fusion.kind=concat"], "no key fusion: the task alignment joins no states"),
+        (["seed"], "key=value, such as training.epochs=20. Received: 'seed'"),
+        (["seed.a.b=1"], "Received: 'seed.a.b=1'"),
+    ],
+)
+def test_what_is_unknown_is_told_with_what_is_known(dataset, keys, message):
+    with pytest.raises(config.ConfigError, match=message):
+        config.resolve(config.set_keys({"dataset": str(dataset.path), "seed": 0}, keys))
+
+
+def test_a_task_comes_back_from_its_run(dataset, tmp_path):
+    full = config.resolve({"dataset": str(dataset.path), "features": {"text": {"vocab_size": 400}}, "options": {"dim": 8, "routes": ["text:en->text:*"]}})
+    features, languages = config.make_features(full)
+    task = config.make_task(full, features, languages)
+    config.save_run(tmp_path, full, features, languages)
+    again_config, again = config.load_task(tmp_path)
+    assert again_config == full
+    assert again.languages.names == languages.names and again.features["text"].model == features["text"].model
+    assert (again.dim, again.routes, again.kinds) == (task.dim, task.routes, task.kinds)
+
+
+def test_a_wrong_argument_of_a_feature_is_told(dataset):
+    full = config.resolve({"dataset": str(dataset.path), "features": {"image": {"sise": 3}}})
+    with pytest.raises(config.ConfigError, match="features.<field>.*sise"):
+        config.make_features(full)
+
+
+def test_a_folder_without_a_run_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="cross-modal train"):
+        config.load_task(tmp_path)

@@ -1,0 +1,87 @@
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies
+from hypothesis.extra import numpy as arrays
+
+from cross_modal import metrics
+
+
+def eye(size):
+    return np.eye(size, dtype=bool)
+
+
+def test_ranks_of_known_scores():
+    similarity = [[0.9, 0.1, 0.5], [0.9, 0.1, 0.5], [0.9, 0.1, 0.5]]
+    assert metrics.ranks(similarity, eye(3)).tolist() == [1, 3, 2]
+
+
+def test_a_tie_counts_against_the_model():
+    assert metrics.ranks([[0.5, 0.5, 0.1], [0.2, 0.2, 0.2], [0.3, 0.1, 0.3]], eye(3)).tolist() == [2, 3, 2]
+    assert metrics.ranks(np.zeros((4, 4)), eye(4)).tolist() == [4, 4, 4, 4]
+    assert metrics.recall_at(np.zeros((4, 4)), eye(4), 3) == 0
+
+
+def test_the_first_of_several_relevant_counts_and_they_do_not_tie_with_each_other():
+    relevant = np.array([[True, False, True, False]])
+    assert metrics.ranks([[0.1, 0.5, 0.9, 0.2]], relevant).tolist() == [1]
+    assert metrics.ranks([[0.7, 0.9, 0.7, 0.2]], relevant).tolist() == [2]
+    assert metrics.ranks([[0.1, 0.1, 0.1, 0.1]], relevant).tolist() == [3]
+    assert metrics.ranks([[0.1, 0.1, 0.1, 0.1]], [[True] * 4]).tolist() == [1]
+
+
+def test_more_queries_than_candidates():
+    assert metrics.ranks([[0.1, 0.2], [0.1, 0.2], [0.3, 0.2]], [[1, 0], [0, 1], [1, 0]]).tolist() == [2, 1, 1]
+
+
+def test_a_model_that_gives_nan_earns_nothing():
+    similarity = np.full((3, 3), np.nan)
+    assert metrics.recall_at(similarity, eye(3), 1) == 0
+    similarity = np.array([[np.nan, 0.1, 0.2], [0.1, 0.9, np.nan], [0.0, 0.1, 0.2]])
+    assert metrics.ranks(similarity, eye(3))[0] == 3
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(arrays.arrays(float, (5, 7), elements=strategies.integers(-3, 3).map(float)), arrays.arrays(bool, (5, 7)))
+def test_ranks_are_those_of_a_sorted_list(similarity, relevant):
+    relevant[:, 0] |= ~relevant.any(axis=1)
+    for query, rank in enumerate(metrics.ranks(similarity, relevant)):
+        order = sorted(range(7), key=lambda candidate: (-similarity[query, candidate], relevant[query, candidate]))  # In a tie the wrong ones first.
+        first = next(place for place, candidate in enumerate(order) if relevant[query, candidate])
+        wrong = sum(not relevant[query, candidate] for candidate in order[:first])
+        assert rank == 1 + wrong
+
+
+@pytest.mark.parametrize("k, expected", [(1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0), (9, 1.0)])
+def test_recall_at(k, expected):
+    similarity = np.array([[0.4, 0.3, 0.2, 0.1]] * 4)
+    found = metrics.recall_at(similarity, eye(4), k)
+    assert found == expected and isinstance(found, float)
+
+
+def test_no_relevant_candidate_names_the_queries():
+    relevant = eye(3)
+    relevant[1] = False
+    with pytest.raises(ValueError, match=r"Expected a relevant candidate for every query\. Received: none for queries \[1\]"):
+        metrics.ranks(np.zeros((3, 3)), relevant)
+
+
+def test_chance():
+    assert metrics.chance_at(40, 10) == 0.25
+    assert metrics.chance_at(4, 10) == 1
+
+
+def test_accuracy():
+    assert metrics.accuracy(["a", "b", "c", "c"], ["a", "b", "b", "a"]) == 0.5
+    assert isinstance(metrics.accuracy([1, 2], [1, 2]), float)
+
+
+def test_macro_f1_by_hand():
+    # a: precision 1/2, recall 1 -> 2/3; b: precision 1/2, recall 1/2 -> 1/2; c: recall 0 -> 0.
+    assert metrics.macro_f1(["a", "b", "b", "c"], ["a", "b", "a", "b"]) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+
+
+def test_macro_f1_has_no_class_of_its_own_for_a_wrong_answer():
+    assert metrics.macro_f1(["a", "b"], ["a", "z"]) == pytest.approx(0.5)  # a: 1, b: 0; z is in no reference.
+    assert metrics.macro_f1(["a", "a"], ["b", "b"]) == 0
+    assert metrics.macro_f1(["a", "b"], ["a", "b"]) == 1

@@ -1,0 +1,192 @@
+"""The line from end to end, on the command line, as a user runs it."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cross_modal import cli
+
+SETTINGS = [
+    "features.image.size=[8,20]", "features.image.channels=1", "features.text.vocab_size=400", "features.audio.bins=16", "features.audio.hop_ms=25",
+    "towers.image.widths=[4,8]", "towers.audio.widths=[4,4]", "options.dim=16", "options.embedding=8", "options.views.text=2",
+    "options.routes=['*->*','!text:tr->*','text:tr->text:en']", "training.epochs=2", "training.steps_per_epoch=2", "training.batch_size=8",
+]  # fmt: skip
+
+
+def _set(*keys):
+    return [word for key in keys for word in ("--set", key)]
+
+
+@pytest.fixture(scope="module")
+def run(dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "alignment"
+    assert cli.main(["train", str(dataset.path), "--run", str(folder), *_set(*SETTINGS)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "classification"
+    keys = ["features={'image': {'size': [8, 20], 'channels': 1}, 'text': {'vocab_size': 400}, 'parity': {}}", "towers.image.widths=[4]", "options.dim=8"]
+    assert cli.main(["train", str(dataset.path), "--run", str(folder), "--task", "classification", *_set(*keys, *SETTINGS[-3:])]) == 0
+    return folder
+
+
+def test_train_leaves_a_run(run, capsys):
+    names = {path.name for path in run.iterdir()}
+    assert {"run.yaml", "features.json", "model.keras", "history.csv", "history.png", "metrics.json", "checkpoints"} <= names
+    assert cli.main(["describe", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "learning_rate: 0.002" in said and "text:tr" in said
+
+
+def test_train_again_or_on_is_told(run, dataset, capsys):
+    assert cli.main(["train", str(dataset.path), "--run", str(run)]) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert cli.main(["train", "--run", str(run), "--resume"]) == 0
+    assert "recall@1" in capsys.readouterr().out
+
+
+def test_evaluate_prints_the_route_matrix(run, capsys):
+    assert cli.main(["evaluate", str(run), "--split", "test"]) == 0
+    said = capsys.readouterr().out
+    assert "recall@10, from the row to the column, over 8 items" in said and "never-trained routes" in said
+    scores = json.loads((run / "metrics.json").read_text())["test"]
+    assert all(0 <= row["recall@1"] <= row["recall@10"] <= 1 for row in scores["routes"])
+    assert cli.main(["evaluate", str(run), "--split", "tset"]) == 1
+    assert "one of the splits train, validation, test" in capsys.readouterr().err
+
+
+def test_search_finds_over_kinds_of_view(run, table, capsys):
+    assert cli.main(["search", str(run), "text:tr=yedi", "--target", "image", "-k", "3"]) == 0
+    assert len(capsys.readouterr().out.strip().splitlines()) == 4
+    sound = table.parent / "audio" / "7_fr.flac"
+    assert cli.main(["search", str(run), f"audio:fr={sound}", "--target", "text", "--language", "de", "-k", "2"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("(de)") == 2 and "ein" in said or "zwei" in said or "zig" in said or "zehn" in said or said.count("(de)") == 2
+    assert cli.main(["search", str(run), "video=x", "--target", "text"]) == 1
+    assert "a field that the model embeds: image, text, audio. Received: video" in capsys.readouterr().err
+    assert cli.main(["search", str(run), "image=no_such.png"]) == 1
+    assert "no_such.png" in capsys.readouterr().err
+    assert cli.main(["search", str(run), "seven"]) == 1
+    assert "text:tr=yüz" in capsys.readouterr().err
+
+
+def test_predict_answers_each_item(classifier, table, tmp_path, capsys):
+    for name in ("image",):
+        shutil.copytree(table.parent / name, tmp_path / name)
+    lines = [
+        {"id": "both", "image": "image/3_0.png", "text:en": "three"},
+        {"id": "word", "text:xx-strange": "\u200fמאה 🎉"},
+        {"id": "gone", "image": "image/none.png", "text:en": "one"},
+    ]
+    lines[1] = {"id": "word", "text:he": "\u200fמאה 🎉"}
+    path = tmp_path / "items.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    assert cli.main(["predict", str(classifier), str(path)]) == 0
+    said = capsys.readouterr()
+    answers = [json.loads(line) for line in said.out.strip().splitlines()]
+    assert [answer["id"] for answer in answers] == ["both", "word", "gone"]
+    assert all(answer["parity"] in ("even", "odd") and abs(sum(answer["parity_probabilities"]) - 1) < 1e-5 for answer in answers)
+    assert "row 3, field image: missing: image/none.png" in said.err
+
+
+def test_predict_of_an_alignment_embeds_what_is_there(run, table, capsys):
+    assert cli.main(["predict", str(run), str(table)]) == 0
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert set(first) == {"id", "image_embedding", "text_embedding", "audio_embedding"}
+    assert np.linalg.norm(first["text_embedding"]) == pytest.approx(1.0, abs=1e-4)
+
+
+ASK = """
+import importlib.abc, json, sys
+class No(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] in ("cross_modal", "keras"):
+            raise ModuleNotFoundError(name)
+import tensorflow as tf, tensorflow_text
+sys.meta_path.insert(0, No())
+for name in [name for name in sys.modules if name.split(".")[0] in ("cross_modal", "keras")]:
+    del sys.modules[name]
+folder, image, sound = sys.argv[1:]
+loaded = tf.saved_model.load(folder)
+ask = loaded.signatures
+out = {
+    "text": ask["embed_text"](text=tf.constant(["one hundred", "", "yüz"]), text_language=tf.constant(["en", "", "tr"]))["embedding"],
+    "image": ask["embed_image"](image=tf.constant([open(image, "rb").read()]), image_language=tf.constant([""]))["embedding"],
+    "audio": ask["embed_audio"](audio=tf.constant([open(sound, "rb").read()]), audio_language=tf.constant(["fr"]))["embedding"],
+}
+print(json.dumps({name: value.numpy().tolist() for name, value in out.items()}))
+"""
+
+
+def test_the_export_runs_without_the_package_and_equals_memory(run, table, dataset, tmp_path, capsys):
+    import keras
+    import tensorflow as tf
+
+    from cross_modal.config import load_task
+    from cross_modal.data import media
+
+    assert cli.main(["export", str(run)]) == 0
+    assert "embed_audio(audio, audio_language) -> embedding float32" in capsys.readouterr().out
+    image, sound = table.parent / "image" / "5_0.png", tmp_path / "sound.wav"
+    sound.write_bytes(media.canonical_audio((table.parent / "audio" / "5_fr.flac").read_bytes()))
+    done = subprocess.run([sys.executable, "-c", ASK, str(run / "export"), str(image), str(sound)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    served = json.loads(done.stdout)
+    _, task = load_task(run)
+    endpoints = task.endpoints(keras.models.load_model(run / "model.keras"))
+    memory = {
+        "text": endpoints["embed_text"](text=tf.constant(["one hundred", "", "yüz"]), text_language=tf.constant(["en", "", "tr"])),
+        "image": endpoints["embed_image"](image=tf.constant([image.read_bytes()]), image_language=tf.constant([""])),
+        "audio": endpoints["embed_audio"](audio=tf.constant([sound.read_bytes()]), audio_language=tf.constant(["fr"])),
+    }
+    for name, answer in memory.items():
+        np.testing.assert_allclose(served[name], answer["embedding"].numpy(), atol=1e-5)
+    assert cli.main(["describe", str(run / "export")]) == 0
+
+
+def test_ingest_and_describe_say_what_is_there(table, tmp_path, capsys):
+    assert cli.main(["ingest", str(table), "--out", str(tmp_path / "dataset")]) == 0
+    said = capsys.readouterr().out
+    assert "text:ko" in said and "parity: 2 classes" in said
+    assert cli.main(["describe", str(tmp_path / "dataset")]) == 0
+    assert capsys.readouterr().out == said
+    assert cli.main(["describe", str(tmp_path / "nothing")]) == 1
+    assert "cross-modal ingest" in capsys.readouterr().err
+    assert cli.main(["ingest", str(tmp_path / "no.csv"), "--out", str(tmp_path / "d")]) == 1
+    assert "no.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", list(cli._VERBS))
+def test_each_verb_has_help_with_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([verb, "--help"])
+    assert end.value.code == 0
+    assert f"example:\n  cross-modal {verb}" in capsys.readouterr().out
+
+
+def test_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
+    readme = (pathlib.Path(cli.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    code = readme.split("```python\n")[1].split("```")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code.replace("numbers=1000", "numbers=30").replace("epochs=20", "epochs=1"), "README.md", "exec"), {})
+    assert "recall@1" in capsys.readouterr().out
+    assert (tmp_path / "saved_models" / "first" / "export" / "saved_model.pb").exists()
+
+
+def test_the_demo_runs(tmp_path, capsys):
+    from cross_modal.demo import demo
+
+    scores = demo(tmp_path, quick=True)
+    said = capsys.readouterr().out
+    assert "[4/4]" in said and "cosine of text and audio" in said
+    assert set(scores) == {"alignment", "classification"}
+    assert (tmp_path / "retrieval.png").stat().st_size > 10_000
+    assert (tmp_path / "alignment" / "export" / "saved_model.pb").exists()
