@@ -244,8 +244,11 @@ def _search(options):
     kind = task.features[field].kind
     if kind in ("image", "audio"):
         path = pathlib.Path(value)
-        raw = media.read_media(path.parent, path.name)
-        value = media.canonical_image(raw, 512) if kind == "image" else media.canonical_audio(raw)
+        try:
+            raw = media.read_media(path.parent, path.name)
+            value = media.canonical_image(raw, 512) if kind == "image" else media.canonical_audio(raw)
+        except media.MediaError as error:
+            raise ValueError(f"Expected the path of a file for {field}. Received: {value}, which is {error}") from error
     gallery = build_gallery(endpoints, Dataset(options.dataset or config["dataset"]), options.split, options.target, options.language)
     shown = task.features[options.target].kind == "text"
     print(f"{'cosine':>6}  {'id':<12}  {options.target}")

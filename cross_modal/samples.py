@@ -25,6 +25,7 @@ TEXT_LANGUAGES = ("ar", "de", "en", "es", "fr", "ko", "ru", "tr", "uk")
 SPEECH_LANGUAGES = ("en", "es", "fr")
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 _PICTURES = {"train": 8, "validation": 1, "test": 1}
+_RECORDINGS = {"train": 2, "validation": 1, "test": 1}
 _VOICES = ("m1", "m2", "m3", "m4", "m7", "f1", "f2", "f3", "f4")
 _DIGIT = 16  # Pixels of a digit's side.
 
@@ -70,9 +71,11 @@ def write_sample(folder, numbers=1000, seed=0, speech=None, progress=True):
                 cv2.imwrite(str(folder / row["image"][-1]), _picture(number, digits[split], draw))
             row |= {f"text:{language}": num2words(number, lang=language) for language in TEXT_LANGUAGES}
             for language in SPEECH_LANGUAGES if speaker else ():
-                row[f"audio:{language}"] = f"audio/{number}_{language}.flac"
-                samples, rate = speaker.say(row[f"text:{language}"], language, draw)
-                soundfile.write(folder / row[f"audio:{language}"], samples, rate)
+                row[f"audio:{language}"] = []
+                for view in range(_RECORDINGS[split]):
+                    row[f"audio:{language}"].append(f"audio/{number}_{language}_{view}.flac")
+                    samples, rate = speaker.say(row[f"text:{language}"], language, draw)
+                    soundfile.write(folder / row[f"audio:{language}"][-1], samples, rate)
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     return table
 

@@ -66,6 +66,8 @@ def fit(
     keras.utils.set_random_seed(seed)
     if state["epoch"]:
         model = keras.models.load_model(run / _LAST)
+        for generator, value in zip(_seed_generators(model), state["seeds"], strict=True):
+            generator.assign(value)
     else:
         model = task.build()
         settings = {"learning_rate": learning_rate, "weight_decay": weight_decay, "clipnorm": clipnorm}
@@ -117,6 +119,11 @@ class _Schedule(keras.callbacks.Callback):
         return self.highest * 0.5 * (1 + math.cos(math.pi * (step - self.rise) / max(1, self.all - self.rise)))
 
 
+def _seed_generators(model):
+    """The states of dropout and the like, which Keras does not save with a model."""
+    return [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
+
+
 def _read_state(run):
     path = run / _STATE
     if path.exists():
@@ -162,7 +169,8 @@ class _Keeper(keras.callbacks.Callback):
             self.model.save_weights(self.run / _BEST)
         wait = 0 if better else self.state["wait"] + 1
         stopped = self.patience is not None and value is not None and wait >= self.patience
-        self.state = {"epoch": epoch + 1, "best": value if better else self.state["best"], "wait": wait, "stopped": stopped}
+        seeds = [generator.numpy().tolist() for generator in _seed_generators(self.model)]
+        self.state = {"epoch": epoch + 1, "best": value if better else self.state["best"], "wait": wait, "stopped": stopped, "seeds": seeds}
         self.model.save(self.run / _LAST)
         (self.run / _STATE).write_text(json.dumps(self.state))
         self.model.stop_training = stopped

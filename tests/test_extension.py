@@ -159,11 +159,17 @@ def test_checks_find_what_is_broken(parts):
     vector = parts("my_modality").Vector(3)
 
     class Forgetful(type(vector)):
-        def config(self):
-            return {"size": 2}
+        """Scales, and forgets by how much."""
+
+        def __init__(self, size, scale=1.0):
+            super().__init__(size)
+            self.scale = scale
+
+        def featurize(self, raw):
+            return self.scale * super().featurize(raw)
 
     with pytest.raises(AssertionError, match="config"):
-        testing.check_feature(Forgetful(3), ["1 2 3", "4 5 6"])
+        testing.check_feature(Forgetful(3, scale=2.0), ["1 2 3", "4 5 6"])
 
     class Wrong(type(vector)):
         def featurize(self, raw):

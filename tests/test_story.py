@@ -65,27 +65,25 @@ def test_evaluate_prints_the_route_matrix(run, capsys):
 def test_search_finds_over_kinds_of_view(run, table, capsys):
     assert cli.main(["search", str(run), "text:tr=yedi", "--target", "image", "-k", "3"]) == 0
     assert len(capsys.readouterr().out.strip().splitlines()) == 4
-    sound = table.parent / "audio" / "7_fr.flac"
+    sound = table.parent / "audio" / "7_fr_0.flac"
     assert cli.main(["search", str(run), f"audio:fr={sound}", "--target", "text", "--language", "de", "-k", "2"]) == 0
     said = capsys.readouterr().out
-    assert said.count("(de)") == 2 and "ein" in said or "zwei" in said or "zig" in said or "zehn" in said or said.count("(de)") == 2
+    assert said.count("(de)") == 2 and said.count("(") == 2
     assert cli.main(["search", str(run), "video=x", "--target", "text"]) == 1
     assert "a field that the model embeds: image, text, audio. Received: video" in capsys.readouterr().err
     assert cli.main(["search", str(run), "image=no_such.png"]) == 1
-    assert "no_such.png" in capsys.readouterr().err
+    assert "no_such.png, which is missing" in capsys.readouterr().err
     assert cli.main(["search", str(run), "seven"]) == 1
     assert "text:tr=yüz" in capsys.readouterr().err
 
 
 def test_predict_answers_each_item(classifier, table, tmp_path, capsys):
-    for name in ("image",):
-        shutil.copytree(table.parent / name, tmp_path / name)
+    shutil.copytree(table.parent / "image", tmp_path / "image")
     lines = [
         {"id": "both", "image": "image/3_0.png", "text:en": "three"},
-        {"id": "word", "text:xx-strange": "\u200fמאה 🎉"},
+        {"id": "word", "text:he": "\u200fמאה 🎉"},
         {"id": "gone", "image": "image/none.png", "text:en": "one"},
     ]
-    lines[1] = {"id": "word", "text:he": "\u200fמאה 🎉"}
     path = tmp_path / "items.jsonl"
     path.write_text("\n".join(json.dumps(line) for line in lines))
     assert cli.main(["predict", str(classifier), str(path)]) == 0
@@ -135,7 +133,7 @@ def test_the_export_runs_without_the_package_and_equals_memory(run, table, datas
     assert cli.main(["export", str(run)]) == 0
     assert "embed_audio(audio, audio_language) -> embedding float32" in capsys.readouterr().out
     image, sound = table.parent / "image" / "5_0.png", tmp_path / "sound.wav"
-    sound.write_bytes(media.canonical_audio((table.parent / "audio" / "5_fr.flac").read_bytes()))
+    sound.write_bytes(media.canonical_audio((table.parent / "audio" / "5_fr_0.flac").read_bytes()))
     done = subprocess.run([sys.executable, "-c", ASK, str(run / "export"), str(image), str(sound)], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     served = json.loads(done.stdout)

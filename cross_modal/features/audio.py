@@ -47,7 +47,7 @@ class Audio(Feature):
         return {"bins": self.bins, "hop_ms": self.hop_ms, "window_ms": self.window_ms, "seconds": self.seconds}
 
 
-def decode_wav(raw, seconds):
+def decode_wav(raw, seconds=30):
     """Decodes 16-bit PCM WAV bytes to one channel at 16 kHz.
 
     Args:

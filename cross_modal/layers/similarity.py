@@ -34,7 +34,7 @@ class LogitScale(keras.layers.Layer):
         self.initial = initial
 
     def build(self, input_shape):
-        start = keras.initializers.Constant(math.log(self.initial))
+        start = keras.initializers.Constant(min(math.log(self.initial), _MOST))
         self.logit_scale = self.add_weight(shape=(), initializer=start, constraint=at_most_100, name="logit_scale")
 
     def call(self, vectors):

@@ -32,11 +32,13 @@ def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), dropout=0.1):
     inputs = tower_inputs(feature)
 
     # --- body ---
-    # No batch normalisation: an absent picture would shift the statistics of those that are there.
+    # Layer normalisation, not batch normalisation: an absent picture would shift the statistics of those that are there.
     x = inputs["value"]
     for width in widths:
-        x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
-        x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+        x = layers.Activation("relu")(layers.LayerNormalization()(x))
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+        x = layers.Activation("relu")(layers.LayerNormalization()(x))
         x = layers.MaxPooling2D(2)(x)  # (batch, height / 2, width / 2, channels)
     cells = x.shape[1] * x.shape[2]
     x = layers.Reshape((cells, widths[-1]))(x)  # (batch, cells, channels)
