@@ -75,12 +75,12 @@ def alignment_config(dataset, seed=0, quick=False):
         "seed": seed,
         "features": {
             "image": {"size": [16, 40], "channels": 1},
-            "text": {"vocab_size": 700, "length": 64},
+            "text": {"vocab_size": 600, "length": 64},
             **({"audio": {"bins": 40, "hop_ms": 20}} if speech else {}),
         },
         "towers": {"image": {"widths": [16, 32, 64]}},
         "options": {"views": {"text": 3}, "routes": _ROUTES if speech else _ROUTES[:3]},
-        "training": {"epochs": 2 if quick else 12, "steps_per_epoch": 2 if quick else 100, "batch_size": 64, "learning_rate": 0.0015},
+        "training": {"epochs": 2 if quick else 11, "steps_per_epoch": 2 if quick else 100, "batch_size": 64},
     })  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def _classify(dataset, out, quick):
     full = config.resolve({
         "task": "classification",
         "dataset": str(dataset.path),
-        "features": {"image": {"size": [16, 40], "channels": 1}, "text": {"vocab_size": 700, "length": 64}, "parity": {}, "digits": {}},
+        "features": {"image": {"size": [16, 40], "channels": 1}, "text": {"vocab_size": 600, "length": 64}, "parity": {}, "digits": {}},
         "towers": {"image": {"widths": [16, 32]}},
         "options": {"dim": 64},
     })  # fmt: skip
