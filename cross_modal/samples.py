@@ -6,6 +6,7 @@ are those words spoken by synthetic voices in three languages, where `espeakng-l
 drawn from one seed, and written as an ordinary table with media files beside it.
 """
 
+import concurrent.futures
 import ctypes
 import importlib.util
 import json
@@ -61,8 +62,9 @@ def write_sample(folder, numbers=1000, seed=0, speech=None, progress=True):
     draw = np.random.default_rng(seed)
     splits = _splits(numbers, draw)
     digits = _digits(draw)
-    table = folder / "items.jsonl"
-    with table.open("w", encoding="utf-8") as file:
+    table, writes = folder / "items.jsonl", []
+    # Draws and speech in order, files beside them: the seed decides every byte, and the second core has work.
+    with table.open("w", encoding="utf-8") as file, concurrent.futures.ThreadPoolExecutor(2) as pool:
         for number in tqdm(range(numbers), desc="sample", unit="item", disable=not progress, mininterval=1.0):
             split = splits[number]
             row = {"id": str(number), "split": split, "parity": "odd" if number % 2 else "even", "digits": len(str(number)), "image": []}
@@ -75,9 +77,15 @@ def write_sample(folder, numbers=1000, seed=0, speech=None, progress=True):
                 for view in range(_RECORDINGS[split]):
                     row[f"audio:{language}"].append(f"audio/{number}_{language}_{view}.flac")
                     samples, rate = speaker.say(row[f"text:{language}"], language, draw)
-                    soundfile.write(folder / row[f"audio:{language}"][-1], samples, rate)
+                    writes.append(pool.submit(_write_sound, folder / row[f"audio:{language}"][-1], samples, rate))
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for write in writes:
+            write.result()  # Raises what went wrong, such as a full disk.
     return table
+
+
+def _write_sound(path, samples, rate):
+    soundfile.write(path, soxr.resample(samples, rate, 16_000), 16_000)
 
 
 def _splits(numbers, draw):
@@ -132,7 +140,7 @@ class _Speaker:
         return 0
 
     def say(self, text, language, draw):
-        """Returns the samples, at 16 kHz between -1 and 1, and the rate."""
+        """Returns the samples, between -1 and 1, and their rate."""
         voice = f"{language}+{draw.choice(_VOICES)}"
         if self._library.espeak_SetVoiceByName(voice.encode()):
             raise RuntimeError(f"Expected espeak-ng to have the voice {voice}. Received: no such voice")
@@ -143,5 +151,4 @@ class _Speaker:
         raw = text.encode()
         self._library.espeak_Synth(raw, len(raw) + 1, 0, 1, 0, 1, None, None)
         self._library.espeak_Synchronize()
-        samples = np.concatenate(self._chunks).astype(np.float32) / 32768
-        return soxr.resample(samples, self._rate, 16_000), 16_000
+        return np.concatenate(self._chunks).astype(np.float32) / 32768, self._rate

@@ -13,7 +13,6 @@ from tqdm import tqdm
 from cross_modal.data import batches
 
 _STATE = "checkpoints/state.json"
-_LAST = "checkpoints/last.keras"
 _BEST = "checkpoints/best.weights.h5"
 
 
@@ -65,7 +64,7 @@ def fit(
     state = _read_state(run)
     keras.utils.set_random_seed(seed)
     if state["epoch"]:
-        model = keras.models.load_model(run / _LAST)
+        model = keras.models.load_model(_checkpoint(run, state["epoch"]))
         for generator, value in zip(_seed_generators(model), state["seeds"], strict=True):
             generator.assign(value)
     else:
@@ -117,6 +116,10 @@ class _Schedule(keras.callbacks.Callback):
         if step < self.rise:
             return self.highest * (step + 1) / self.rise
         return self.highest * 0.5 * (1 + math.cos(math.pi * (step - self.rise) / max(1, self.all - self.rise)))
+
+
+def _checkpoint(run, epoch):
+    return run / f"checkpoints/epoch_{epoch}.keras"
 
 
 def _seed_generators(model):
@@ -171,14 +174,22 @@ class _Keeper(keras.callbacks.Callback):
         stopped = self.patience is not None and value is not None and wait >= self.patience
         seeds = [generator.numpy().tolist() for generator in _seed_generators(self.model)]
         self.state = {"epoch": epoch + 1, "best": value if better else self.state["best"], "wait": wait, "stopped": stopped, "seeds": seeds}
-        self.model.save(self.run / _LAST)
-        (self.run / _STATE).write_text(json.dumps(self.state))
+        self._save_state()
         self.model.stop_training = stopped
         self._tell(logs)
 
     def on_train_end(self, logs=None):
         if self.bar:
             self.bar.close()
+
+    def _save_state(self):
+        """Saves so that a run killed at any moment has a state and the model that it is of."""
+        epoch = self.state["epoch"]
+        self.model.save(_checkpoint(self.run, epoch))
+        draft = self.run / f"{_STATE}.draft"
+        draft.write_text(json.dumps(self.state))
+        draft.replace(self.run / _STATE)
+        _checkpoint(self.run, epoch - 1).unlink(missing_ok=True)
 
     def _add_row(self, logs):
         path = self.run / "history.csv"
