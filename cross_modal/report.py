@@ -1,11 +1,8 @@
 """Pictures of what a model does."""
 
-import matplotlib
 import numpy as np
 import tensorflow as tf
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure  # Not pyplot: its backend is the user's.
 
 
 def retrieval_picture(queries, path, title=""):
@@ -20,7 +17,8 @@ def retrieval_picture(queries, path, title=""):
         The path.
     """
     columns = 1 + max(len(query["found"]) for query in queries)
-    figure, grid = plt.subplots(len(queries), columns, figsize=(1.0 + 1.7 * columns, 0.95 * len(queries) + 0.5), squeeze=False, width_ratios=[1.8] + [1] * (columns - 1))
+    figure = Figure(figsize=(1.0 + 1.7 * columns, 0.95 * len(queries) + 0.5))
+    grid = figure.subplots(len(queries), columns, squeeze=False, width_ratios=[1.8] + [1] * (columns - 1))
     figure.suptitle(title, fontsize=11)
     for row, query in zip(grid, queries):
         for axis in row:
@@ -36,7 +34,6 @@ def retrieval_picture(queries, path, title=""):
             axis.set_xlabel(caption, fontsize=7, labelpad=2)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
-    plt.close(figure)
     return path
 
 
@@ -61,7 +58,8 @@ def history_picture(history, path):
         The path.
     """
     columns = np.genfromtxt(history, delimiter=",", names=True)
-    figure, axis = plt.subplots(figsize=(6, 3.5))
+    figure = Figure(figsize=(6, 3.5))
+    axis = figure.subplots()
     for name, label in (("loss", "training"), ("val_loss", "validation")):
         if name in columns.dtype.names:
             axis.plot(np.atleast_1d(columns["epoch"]), np.atleast_1d(columns[name]), label=label)
@@ -69,5 +67,4 @@ def history_picture(history, path):
     axis.legend()
     figure.tight_layout()
     figure.savefig(path, dpi=130)
-    plt.close(figure)
     return path

@@ -26,7 +26,7 @@ TEXT_LANGUAGES = ("ar", "de", "en", "es", "fr", "ko", "ru", "tr", "uk")
 SPEECH_LANGUAGES = ("en", "es", "fr")
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 _PICTURES = {"train": 8, "validation": 1, "test": 1}
-_RECORDINGS = {"train": 2, "validation": 1, "test": 1}
+_RECORDINGS = {"train": 3, "validation": 1, "test": 1}
 _VOICES = ("m1", "m2", "m3", "m4", "m7", "f1", "f2", "f3", "f4")
 _DIGIT = 16  # Pixels of a digit's side.
 

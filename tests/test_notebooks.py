@@ -1,0 +1,36 @@
+"""The notebooks run from top to bottom, on a small sample, and have the same headings."""
+
+import json
+import pathlib
+
+import pytest
+
+import cross_modal
+
+NOTEBOOKS = sorted((pathlib.Path(cross_modal.__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+
+def _cells(path, kind):
+    return ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == kind]
+
+
+def test_there_is_a_notebook():
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_headings_are_the_same_in_each(path):
+    headings = [line for cell in _cells(path, "markdown") for line in cell.splitlines() if line.startswith("## ")]
+    assert headings == [f"## {name}" for name in ("Data", "Task", "Fit", "Scores", "Look", "Export", "Serve")]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(_cells(path, "code"))
+    for large, small in (("numbers=1000", "numbers=40"), ("epochs=6", "epochs=1"), ("steps_per_epoch=100", "steps_per_epoch=2")):
+        assert large in code
+        code = code.replace(large, small)
+    exec(compile(code, path.name, "exec"), {})
+    assert "recall@1" in capsys.readouterr().out
+    assert (tmp_path / "retrieval.png").exists()
