@@ -44,12 +44,18 @@ def batches(dataset, split, features, languages, size, draws=None, seed=None, bu
     if bucket_by is not None and (bucket_by not in features or not features[bucket_by].has_time):
         timed = [name for name, feature in features.items() if feature.has_time]
         raise ValueError(f"Expected `bucket_by` to be a field with a length: {', '.join(timed) or 'there is none'}. Received: bucket_by={bucket_by}")
-    items = dataset.items(split).map(lambda item: _featurize(item, features, languages), num_parallel_calls=_CORES)
+    items = dataset.items(split)
     if cache:
-        items = items.cache()
+        items = items.map(lambda item: _featurize(item, features, languages), num_parallel_calls=_CORES).cache()
     if seed is not None:
-        items = items.shuffle(10_000, seed=seed, reshuffle_each_iteration=True).repeat()
-    items = items.enumerate().map(lambda step, item: _draw(item, step, features, draws, seed), num_parallel_calls=_CORES)
+        items = items.shuffle(10_000 if cache else 1_000, seed=seed, reshuffle_each_iteration=True).repeat()
+
+    def draw(step, item):
+        drawn = _draw(item, step, features, draws, seed)
+        # Without a cache only what is drawn is featurized; with one, all is, once.
+        return _place(drawn if cache else _featurize(drawn, features, languages), features, draws)
+
+    items = items.enumerate().map(draw, num_parallel_calls=_CORES)
     items = _batch(items, features, size, bucket_by, drop_remainder=seed is not None)
     if start:
         items = items.skip(start)
@@ -66,7 +72,7 @@ def length_for(length):
 
 
 def _featurize(item, features, languages):
-    """Featurizes all views of an item; what it returns can stay in memory."""
+    """Featurizes the views of an item that are there; what it returns can stay in memory."""
     out = {"id": item["id"]}
     for name, feature in features.items():
         raw = item[name]
@@ -79,28 +85,36 @@ def _featurize(item, features, languages):
 
 
 def _draw(item, step, features, draws, seed):
-    out = {"id": item["id"], "item": tf.strings.to_hash_bucket_fast(item["id"], 2**31 - 1)}
-    for place, (name, feature) in enumerate(features.items()):
-        field = item[name]
-        there = tf.size(field["key"])
-        order = tf.range(there)
+    """Draws views of each field, featurized or not; fewer where there are fewer."""
+    out = {"id": item["id"]}
+    for place, name in enumerate(features):
+        order = tf.range(tf.size(item[name]["language"]))
         if seed is not None:
             order = tf.random.experimental.stateless_shuffle(order, seed=[seed, step * len(features) + place])
+        order = order if draws is None else order[: draws[name]]
+        out[name] = {key: tf.gather(values, order) for key, values in item[name].items()}
+    return out
+
+
+def _place(item, features, draws):
+    """Pads the views of each field to their number, and adds what tells one item from another."""
+    out = {"id": item["id"], "item": tf.strings.to_hash_bucket_fast(item["id"], 2**31 - 1)}
+    for name, feature in features.items():
+        field = item[name]
+        there, value = tf.size(field["key"]), field["value"]
         count = tf.maximum(there, 1) if draws is None else draws[name]
-        order = order[:count]
-        absent = [[0, count - tf.size(order)]]
-        value = tf.gather(field["value"], order)
         if feature.has_time:
             mask = tf.sequence_mask(value.row_lengths())
             value = value.to_tensor()
         else:
-            mask = tf.ones([tf.size(order), 1], tf.bool)
+            mask = tf.ones([there, 1], tf.bool)
+        absent = [[0, count - there]]
         rest = [[0, 0]] * (value.shape.rank - 1)
         out[name] = {
             "value": tf.pad(value, absent + rest),
             "mask": tf.pad(mask, [*absent, [0, 0]]),
-            "language": tf.pad(tf.gather(field["language"], order), absent),
-            "key": tf.pad(tf.gather(field["key"], order), absent, constant_values=ABSENT),
+            "language": tf.pad(field["language"], absent),
+            "key": tf.pad(field["key"], absent, constant_values=ABSENT),
         }
         if draws is not None:
             out[name] = {key: tf.ensure_shape(tensor, [count, *tensor.shape[1:]]) for key, tensor in out[name].items()}
