@@ -5,10 +5,16 @@ import json
 import os
 import pathlib
 import sys
+import textwrap
 
 _VERBS = {
     "demo": ("train, score, export and query on the embedded sample, in one go", "cross-modal demo --out saved_models/demo"),
-    "ingest": ("read a table, check it, and write a dataset", "cross-modal ingest items.jsonl --out dataset --field caption=text"),
+    "ingest": (
+        "read a table, check it, and write a dataset; a run that was stopped goes on",
+        "cross-modal ingest items.jsonl --out dataset --field caption=text\n  cross-modal ingest photos/ --check\n"
+        "  cross-modal ingest tfds:coco_captions --out dataset --map image=image --map text:en=captions/text",
+    ),
+    "datasets": ("list the datasets of TFDS by modality, and the tables under a folder", "cross-modal datasets data --modality image"),
     "describe": ("say what a dataset, a run or an export holds", "cross-modal describe dataset"),
     "train": ("train a task on a dataset", "cross-modal train dataset --run saved_models/first --task alignment --set training.epochs=30"),
     "evaluate": ("score a run on a split", "cross-modal evaluate saved_models/first --split test"),
@@ -19,6 +25,9 @@ _VERBS = {
     ),
     "export": ("write a SavedModel that takes raw strings and bytes", "cross-modal export saved_models/first"),
 }
+
+
+_WITHOUT_TENSORFLOW = ("ingest", "datasets")
 
 
 def main(arguments=None):
@@ -32,7 +41,8 @@ def main(arguments=None):
     """
     options = _parser().parse_args(arguments)
     try:
-        _load_quietly()
+        if options.verb not in _WITHOUT_TENSORFLOW:
+            _load_quietly()
         globals()[f"_{options.verb}"](options)
     except (ValueError, KeyError, FileNotFoundError, FileExistsError, ModuleNotFoundError) as error:
         if options.debug:
@@ -79,13 +89,28 @@ def _add_data_arguments(verbs):
     add("--out", default="saved_models/demo", help="folder for all that it makes (%(default)s)")
     add("--quick", action="store_true", help="a few steps only, to see that everything runs; the scores mean nothing")
     add = verbs["ingest"].add_argument
-    add("table", help=".csv, .tsv or .jsonl; media are paths relative to it")
-    add("--out", required=True, help="folder of the dataset")
+    add("table", help=".csv, .tsv, .jsonl or .parquet, media being paths relative to it; a folder of class-named subfolders; or tfds:NAME")
+    add("--out", help="folder of the dataset")
+    add("--check", action="store_true", help="only say what is found; with --out also write quarantine.csv there")
     add("--field", action="append", default=[], metavar="NAME=KIND", help="kind of a field (image, text, audio, label) where its values mislead; may be repeated")
-    add("--image-size", type=int, default=512, metavar="PIXELS", help="most pixels on the long side (%(default)s)")
     add("--splits", default="0.8,0.1,0.1", metavar="TRAIN,VALIDATION,TEST", help="shares, where the table has no split (%(default)s)")
-    add("--max-bad", type=float, default=0.01, metavar="SHARE", help="stop if more views than this are unusable (%(default)s)")
     add("--seed", type=int, default=0, help="of the splits (%(default)s)")
+    add("--together", action="append", default=[], metavar="FIELD", help="keep equal texts of this field in one split; may be repeated")
+    add("--max-bad", type=float, metavar="SHARE", help="stop if more views than this are unusable (0.01; with --check, never)")
+    add("--allow", action="append", default=[], choices=("constant", "extension"), help="take pictures of one colour, or files that are not what their extension says")
+    add("--image-size", type=int, default=512, metavar="PIXELS", help="most pixels on the long side that are kept (%(default)s)")
+    add("--max-pixels", type=int, default=50_000_000, metavar="PIXELS", help="most pixels of a picture that is read (%(default)s)")
+    add("--max-seconds", type=float, default=300, metavar="SECONDS", help="longest recording (%(default)s)")
+    add("--max-characters", type=int, default=100_000, metavar="COUNT", help="longest text (%(default)s)")
+    add("--background", default="255,255,255", metavar="R,G,B", help="colour behind what is transparent (%(default)s)")
+    add("--encoding", help="of a text file, where it is not found out rightly")
+    add("--map", action="append", default=[], metavar="COLUMN=FEATURE", help="with tfds:, a column and the feature to take for it; may be repeated")
+    add("--data-dir", help="with tfds:, folder of the datasets")
+    add("--download-limit", type=float, default=60, metavar="SECONDS", help="with tfds:, give a download up after so long without progress (%(default)s)")
+    add("--beam", metavar="OPTIONS", help="run on Apache Beam with these pipeline options, such as '--runner=FlinkRunner'; '' for this machine")
+    add = verbs["datasets"].add_argument
+    add("folder", nargs="?", help="list the tables and datasets under it")
+    add("--modality", help="only datasets of TFDS with this modality: image, audio, text, video")
     verbs["describe"].add_argument("path", help="folder of a dataset, a run or an export")
 
 
@@ -120,30 +145,65 @@ def _demo(options):
 
 
 def _ingest(options):
-    from cross_modal.data import ingest
+    from cross_modal.data import check_table, ingest, ingesting, running, summary
 
-    kinds = dict(one.partition("=")[::2] for one in options.field)
-    fractions = tuple(float(share) for share in options.splits.split(","))
-    dataset = ingest(options.table, options.out, kinds, options.image_size, fractions, options.max_bad, options.seed)
-    print(_described(dataset))
+    if not options.out and not options.check:
+        raise ValueError("Expected --out, the folder of the dataset, or --check. Received neither.")
+    try:
+        fractions = tuple(float(share) for share in options.splits.split(","))
+        background = tuple(int(part) for part in options.background.split(","))
+    except ValueError as error:
+        raise ValueError(f"Expected --splits and --background to be numbers with commas between them. Received: {options.splits} and {options.background}") from error
+    keywords = {
+        "kinds": dict(_pair(one, "--field NAME=KIND") for one in options.field),
+        "fractions": fractions,
+        "seed": options.seed,
+        "together": options.together,
+        "source": {
+            "encoding": options.encoding,
+            "columns": dict(_pair(one, "--map COLUMN=FEATURE") for one in options.map),
+            "data_dir": options.data_dir,
+            "download_limit": options.download_limit,
+        },
+        "runner": running.in_threads if options.beam is None else running.on_beam(options.beam.split()),
+        "background": background,
+        **{name: getattr(options, name) for name in ("image_size", "max_pixels", "max_seconds", "max_characters")},
+        "allow": tuple(options.allow),
+    }
+    if options.check:
+        said, fields, bad = check_table(options.table, max_bad=1.0 if options.max_bad is None else options.max_bad, **keywords)
+        print(summary.described(said, fields))
+        if options.out:
+            pathlib.Path(options.out).mkdir(parents=True, exist_ok=True)
+            ingesting.write_quarantine(pathlib.Path(options.out), bad)
+    else:
+        print(_described(ingest(options.table, options.out, max_bad=0.01 if options.max_bad is None else options.max_bad, **keywords)))
+
+
+def _pair(given, expected):
+    name, equals, value = given.partition("=")
+    if not (name and equals and value):
+        raise ValueError(f"Expected {expected}. Received: {given}")
+    return name, value
+
+
+def _datasets(options):
+    from cross_modal.data import public, sources
+
+    if options.folder:
+        for path, said in sources.find_tables(options.folder):
+            print(f"{path}\n  {said}")
+        return
+    for modality, names in public.known().items():
+        if not options.modality or options.modality in modality.split("+"):
+            print(f"{modality}, {len(names)}:\n{textwrap.fill('  '.join(names), 140, initial_indent='  ', subsequent_indent='  ')}")
+    print("Take one as a table: cross-modal ingest tfds:NAME --out dataset")
 
 
 def _described(dataset):
-    said = dataset.describe()
-    lines = ["field        kind   languages"]
-    lines += [f"{one.name:<12} {one.kind:<6} {', '.join(one.languages)}" for one in dataset.fields.values()]
-    names = sorted({name for views in said["views"].values() for name in views})
-    lines += ["", f"{'':<14}" + "".join(f"{split:>12}" for split in said["splits"])]
-    lines += [f"{'items':<14}" + "".join(f"{count:>12,}" for count in said["splits"].values())]
-    lines += [f"{name:<14}" + "".join(f"{said['views'][split].get(name, 0):>12,}" for split in said["splits"]) for name in names]
-    for field, splits in said["labels"].items():
-        classes = sorted({name for counts in splits.values() for name in counts})
-        lines += ["", f"{field}: {len(classes)} classes"]
-        lines += [f"  {name:<12}" + "".join(f"{splits[split].get(name, 0):>12,}" for split in said["splits"]) for name in classes[:20]]
-        lines += [f"  and {len(classes) - 20} more"] if len(classes) > 20 else []
-    if said["quarantined"]:
-        lines += ["", f"quarantined, see {dataset.path / 'quarantine.csv'}:"] + [f"  {reason}: {count:,}" for reason, count in said["quarantined"].items()]
-    return "\n".join(lines)
+    from cross_modal.data.summary import described
+
+    return described(dataset.describe(), list(dataset.fields.values()))
 
 
 def _describe(options):
@@ -246,7 +306,7 @@ def _search(options):
         path = pathlib.Path(value)
         try:
             raw = media.read_media(path.parent, path.name)
-            value = media.canonical_image(raw, 512) if kind == "image" else media.canonical_audio(raw)
+            value = media.canonical_image(raw) if kind == "image" else media.canonical_audio(raw)
         except media.MediaError as error:
             raise ValueError(f"Expected the path of a file for {field}. Received: {value}, which is {error}") from error
     gallery = build_gallery(endpoints, Dataset(options.dataset or config["dataset"]), options.split, options.target, options.language)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from cross_modal import config, samples
 from cross_modal.data import ingest, media
-from cross_modal.data.batches import batches
+from cross_modal.data.batching import batches
 from cross_modal.evaluation import evaluate
 from cross_modal.exporting import export, load
 from cross_modal.report import history_picture, retrieval_picture

@@ -1,10 +1,7 @@
 """A dataset on disk, as `ingest` leaves it."""
 
-import collections
-import csv
 import pathlib
 
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from cross_modal.data import schema
@@ -21,6 +18,7 @@ class Dataset:
         fields: dict of name to `Field`.
         splits: dict of split to number of items.
         fingerprint: of the table, its media and the settings.
+        source: of the table and the settings, where that says all; empty where media lie beside the table.
 
     Raises:
         FileNotFoundError: if there is no dataset.
@@ -33,7 +31,7 @@ class Dataset:
             raise FileNotFoundError(f"Expected a dataset, a folder written by `cross-modal ingest`. Received: {self.path}")
         self._builder = tfds.builder_from_directory(str(found[-1].parent))
         metadata = self._builder.info.metadata
-        self.fingerprint = metadata["fingerprint"]
+        self.fingerprint, self.source = metadata["fingerprint"], metadata["source"]
         self.fields = {one["name"]: schema.Field(one["name"], one["kind"], tuple(one["languages"]), tuple(one["labels"])) for one in metadata["fields"]}
         self.splits = {name: info.num_examples for name, info in self._builder.info.splits.items()}
 
@@ -59,37 +57,14 @@ class Dataset:
 
     def values(self, split, field):
         """Yields `(value, language)` of every view of a field in a split: bytes and str."""
-        for item in self.items(split).map(lambda item: item[field]).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+        for item in self.items(split).map(lambda item: item[field]).prefetch(4).as_numpy_iterator():
             for value, language in zip(item["value"], item["language"]):
                 yield value, language.decode()
 
     def describe(self):
-        """Counts what is in the dataset.
+        """Says what is in the dataset, as it was counted when it was made.
 
         Returns:
-            Dict of `splits` (items), `views` (split, then view name, to count), `labels` (field, then split, then class, to count) and `quarantined` (reason to count).
+            Dict, see `summary.summarize`, of `splits`, `views`, `sizes`, `labels`, `quarantined`, `lacking`, `odd`, `leaks` and `table`.
         """
-        views, labels = {}, collections.defaultdict(dict)
-        names = list(self.fields)
-        for split in self.splits:
-            counts, classes = collections.Counter(), collections.defaultdict(collections.Counter)
-            slim = self.items(split).map(lambda item: {name: self._slim(name, item[name]) for name in names})
-            for item in slim.as_numpy_iterator():
-                for name in names:
-                    counts.update(schema.view_name(name, language.decode()) for language in item[name]["language"])
-                    classes[name].update(value.decode() for value in item[name].get("value", ()))
-            views[split] = dict(sorted(counts.items()))
-            for name in names:
-                if self.fields[name].kind == "label":
-                    labels[name][split] = dict(sorted(classes[name].items()))
-        return {"splits": self.splits, "views": views, "labels": dict(labels), "quarantined": self._quarantined()}
-
-    def _slim(self, name, field):
-        return field if self.fields[name].kind == "label" else {"language": field["language"]}
-
-    def _quarantined(self):
-        path = self.path / "quarantine.csv"
-        if not path.exists():
-            return {}
-        with path.open(encoding="utf-8", newline="") as file:
-            return dict(collections.Counter(f"{row['field']}: {row['reason']}" for row in csv.DictReader(file)))
+        return self._builder.info.metadata["summary"]

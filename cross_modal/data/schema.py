@@ -4,11 +4,11 @@ import dataclasses
 
 import langcodes
 
-from cross_modal.features.label import UNDETERMINED
-
+UNDETERMINED = "und"  # BCP 47's tag for a language that is not known.
 KINDS = ("image", "text", "audio", "label")
 RESERVED = ("id", "language", "split", "group")
 SPLITS = ("train", "validation", "test")
+SPLIT_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
 class TableError(ValueError):
@@ -38,20 +38,22 @@ class View:
 
     Args:
         field: name of the field.
-        value: text, label, or path relative to the table.
+        value: text, label or path relative to the table, str; the content of a file, bytes; or None for a number that is none (NaN).
         language: BCP 47 tag, or `und`.
         row: number of its row in the table, from 1.
+        reason: why it cannot be used, where that is already known.
     """
 
     field: str
-    value: str
+    value: str | bytes | None
     language: str
     row: int
+    reason: str = ""
 
 
 @dataclasses.dataclass
 class Item:
-    """One thing in the world: the views of all rows of one id in one split."""
+    """One thing in the world: the views of one row, or of all rows of one id in one split."""
 
     id: str
     group: str

@@ -1,166 +1,146 @@
-"""Reading tables: CSV and JSONL, wide and long form, to items."""
+"""Rows to views, and the kinds of fields."""
 
 import collections
-import csv
-import json
+import functools
+import math
 import pathlib
-import sys
 
 import langcodes
 
-from cross_modal.data import schema
+from cross_modal.data import media, schema
 
-_EXTENSIONS = {
-    "image": {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"},
-    "audio": {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"},
-}
-_FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_EXTENSIONS = {kind: {extension for extensions in formats.values() for extension in extensions} for kind, formats in media.EXTENSIONS.items()}
 _LABEL_CLASSES = 200  # A field without a language and with at most so many different values, each seen twice or more on average, is a label.
 
 
-def read_rows(path):
-    """Reads a table row by row.
+def read_items(source):
+    """Reads a table to one item a row.
 
     Args:
-        path: CSV, TSV (with a header; UTF-8, byte order mark allowed) or JSONL file.
+        source: `Source`.
 
     Yields:
-        Pairs of row number, from 1, and dict of column to value; empty values are left out.
+        `Item`; `split` is empty where the table does not say. What is known to be unusable is a view with its reason; the field is empty where a whole row is.
 
     Raises:
-        TableError: if the file is missing, of another format, or a row cannot be read.
+        TableError: for a column whose name cannot be used, or a table without a value.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise schema.TableError(f"Expected a table. Received: {path}, which is not a file. Give the path of a .csv, .tsv or .jsonl file.")
-    form = _FORMATS.get(path.suffix.lower())
-    if form is None:
-        raise schema.TableError(f"Expected a table that ends in {', '.join(sorted(_FORMATS))}. Received: {path}")
-    reader = _read_csv if form == "csv" else _read_jsonl
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(reader(path, file), 1):
-                yield number, {name: value for name, value in row.items() if value not in (None, "", [])}
-    except UnicodeDecodeError as error:
-        raise schema.TableError(f"{path}: expected UTF-8 text. Received byte {error.object[error.start]:#x} at position {error.start}.") from error
+    columns, values = {}, 0
+    for number, row in source.rows():
+        item = _read_item(source, columns, number, row)
+        values += len(item.views)
+        yield item
+    if not values:
+        raise schema.TableError(f"{source.name}: expected at least one row with a value. Received none.")
 
 
-def _read_csv(path, file):
-    dialect = "excel-tab" if path.suffix.lower() == ".tsv" else "excel"
-    csv.field_size_limit(sys.maxsize)
-    reader = csv.DictReader(file, dialect=dialect)
-    twice = [name for name, count in collections.Counter(reader.fieldnames or ()).items() if count > 1]
-    if twice:
-        raise schema.TableError(f"{path}: expected columns of different names. Received twice: {', '.join(twice)}")
-    for number, row in enumerate(reader, 1):
-        if None in row:
-            raise schema.TableError(f"{path}, row {number}: expected {len(row) - 1} values, as in the header. Received {len(row[None])} more.")
-        yield row
+def _read_item(source, columns, number, row):
+    if isinstance(row, schema.TableError):
+        return schema.Item(f"row-{number}", "", "", [schema.View("", "", schema.UNDETERMINED, number, str(row))])
+    row = {name: value for name, value in row.items() if value is not None and not (isinstance(value, (str, list, tuple)) and len(value) == 0)}
+    item = schema.Item(_reserved(row, "id", f"row-{number}"), _reserved(row, "group"), "", [])
+    split = _reserved(row, "split")
+    item.split = schema.SPLIT_ALIASES.get(split, split)
+    if item.split and item.split not in schema.SPLITS:
+        item.split = ""
+        item.views.append(schema.View("split", split, schema.UNDETERMINED, number, f"split is none of {', '.join(schema.SPLITS)}"))
+        return item
+    language, reason = _tag(_reserved(row, "language", schema.UNDETERMINED))
+    for column, value in row.items():
+        if column in schema.RESERVED or not column:  # Without a name: the numbers that pandas writes before a row.
+            continue
+        if column not in columns:
+            try:
+                columns[column] = schema.parse_column(column)
+            except schema.TableError as error:
+                raise schema.TableError(f"{source.name}, row {number}: {error}") from error
+        field, tag = columns[column]
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if one is not None:
+                item.views.append(_view(field, one, tag or language, number, "" if tag else reason))
+    return item
 
 
-def _read_jsonl(path, file):
-    for number, line in enumerate((line for line in file if line.strip()), 1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise schema.TableError(f"{path}, row {number}: expected one JSON object. Received text that breaks at column {error.colno}: {error.msg}.") from error
-        if not isinstance(row, dict):
-            raise schema.TableError(f"{path}, row {number}: expected one JSON object. Received: {line.strip()[:60]}")
-        yield row
+def _reserved(row, name, default=""):
+    value = row.get(name, default)
+    return default if isinstance(value, float) and math.isnan(value) else str(value)
 
 
-def read_items(path):
-    """Reads a table to items: the rows of one id and one split are one item.
-
-    Args:
-        path: see `read_rows`.
-
-    Returns:
-        List of `Item` in the order of the table; `split` is empty where the table does not say.
-
-    Raises:
-        TableError: naming file, row and field, for rows that cannot be used.
-    """
-    items = {}
-    columns = {}
-    for number, row in read_rows(path):
-        try:
-            language = _row_language(row)
-            key = str(row.get("id", f"row-{number}")), _split(row)
-            item = items.setdefault(key, schema.Item(*key[:1], str(row.get("group", "")), key[1], []))
-            item.group = item.group or str(row.get("group", ""))
-            for column, value in row.items():
-                if column in schema.RESERVED:
-                    continue
-                if column not in columns:
-                    columns[column] = schema.parse_column(column)
-                field, tag = columns[column]
-                for one in value if isinstance(value, list) else [value]:
-                    item.views.append(schema.View(field, _plain(column, one), tag or language, number))
-        except schema.TableError as error:
-            raise schema.TableError(f"{path}, row {number}: {error}") from error
-    if not any(item.views for item in items.values()):
-        raise schema.TableError(f"{path}: expected at least one row with a value. Received none.")
-    return list(items.values())
+@functools.lru_cache(maxsize=4096)
+def _tag(tag):
+    if langcodes.tag_is_valid(tag):
+        return langcodes.standardize_tag(tag), ""
+    return schema.UNDETERMINED, f"unknown language tag {tag[:40]!r}"
 
 
-def _row_language(row):
-    tag = str(row.get("language", schema.UNDETERMINED))
-    if not langcodes.tag_is_valid(tag):
-        raise schema.TableError(f"field language: expected a BCP 47 tag such as en or zh-TW. Received: {tag!r}")
-    return langcodes.standardize_tag(tag)
-
-
-def _split(row):
-    split = str(row.get("split", ""))
-    split = {"val": "validation", "valid": "validation", "dev": "validation"}.get(split, split)
-    if split and split not in schema.SPLITS:
-        raise schema.TableError(f"field split: expected one of {', '.join(schema.SPLITS)}. Received: {split!r}")
-    return split
-
-
-def _plain(column, value):
+def _view(field, value, language, number, reason):
+    if isinstance(value, dict) and {"bytes", "path"} >= set(value):  # As the datasets library writes media to Parquet.
+        value = value.get("bytes") or value.get("path") or ""
     if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (str, int, float)):
-        return str(value)
-    raise schema.TableError(f"field {column}: expected a text or a number, or a list of them. Received: {value!r}")
+        value = str(value).lower()
+    elif isinstance(value, float) and math.isnan(value):
+        value = None
+    elif isinstance(value, (int, float)):
+        value = str(value)
+    elif not isinstance(value, (str, bytes)):
+        return schema.View(field, str(value)[:80], language, number, "neither a text, a number, nor a list of them")
+    return schema.View(field, value, language, number, reason)
 
 
-def infer_kinds(items, given=()):
-    """Infers the kind of each field from its values.
+class KindGuess:
+    """Infers the kind of each field from its values, seen one by one."""
 
-    Args:
-        items: list of `Item`.
-        given: dict of field to kind that goes before what the values say.
+    def __init__(self):
+        self._totals, self._fitting, self._different, self._tagged = collections.Counter(), collections.Counter(), collections.defaultdict(set), set()
 
-    Returns:
-        Dict of field to kind, in the order of the table.
-
-    Raises:
-        TableError: if `given` names a field or a kind that does not exist.
-    """
-    values, tagged = {}, set()
-    for item in items:
+    def see(self, item):
+        """Takes the views of an `Item` into account."""
         for view in item.views:
-            values.setdefault(view.field, collections.Counter())[view.value] += 1
+            if not view.field or view.field == "split":
+                continue
+            self._totals[view.field] += 1
             if view.language != schema.UNDETERMINED:
-                tagged.add(view.field)
-    given = dict(given)
-    for field, kind in given.items():
-        if field not in values:
-            raise schema.TableError(f"Expected a field of the table: {', '.join(values)}. Received: {field}")
-        if kind not in schema.KINDS:
-            raise schema.TableError(f"Expected the kind of {field} to be one of {', '.join(schema.KINDS)}. Received: {kind}")
-    return {field: given.get(field) or _infer_kind(field, counts, field in tagged) for field, counts in values.items()}
+                self._tagged.add(view.field)
+            kind = _media_kind(view.value)
+            if kind:
+                self._fitting[view.field, kind] += 1
+            if len(self._different[view.field]) <= _LABEL_CLASSES:
+                self._different[view.field].add(hash(view.value))
+
+    def kinds(self, given=()):
+        """Returns the kind of each field.
+
+        Args:
+            given: dict of field to kind that goes before what the values say.
+
+        Returns:
+            Dict of field to kind, in the order of the table.
+
+        Raises:
+            TableError: if `given` names a field or a kind that does not exist.
+        """
+        given = dict(given)
+        for field, kind in given.items():
+            if field not in self._totals:
+                raise schema.TableError(f"Expected a field of the table: {', '.join(self._totals)}. Received: {field}")
+            if kind not in schema.KINDS:
+                raise schema.TableError(f"Expected the kind of {field} to be one of {', '.join(schema.KINDS)}. Received: {kind}")
+        return {field: given.get(field) or self._infer(field, total) for field, total in self._totals.items()}
+
+    def _infer(self, field, total):
+        for kind in _EXTENSIONS:
+            if self._fitting[field, kind] > 0.9 * total:
+                return kind
+        if field == "label":
+            return "label"
+        few = len(self._different[field]) <= min(_LABEL_CLASSES, total / 2)
+        return "label" if few and field not in self._tagged else "text"
 
 
-def _infer_kind(field, counts, tagged):
-    for kind, extensions in _EXTENSIONS.items():
-        fitting = sum(count for value, count in counts.items() if pathlib.PurePath(value).suffix.lower() in extensions)
-        if fitting > 0.9 * counts.total():
-            return kind
-    if field == "label":
-        return "label"
-    few = len(counts) <= min(_LABEL_CLASSES, counts.total() / 2)
-    return "label" if few and not tagged else "text"
+def _media_kind(value):
+    """Kind of a file by its name or, where the table has its content, by that."""
+    if isinstance(value, bytes):
+        form = media.sniff(value)
+        return next((kind for kind, formats in media.EXTENSIONS.items() if form in formats), None)
+    suffix = pathlib.PurePath(value).suffix.lower() if value and len(value) < 1024 and "\n" not in value else ""
+    return next((kind for kind, extensions in _EXTENSIONS.items() if suffix in extensions), None)

@@ -1,0 +1,285 @@
+"""A table of raw files to a TFDS dataset on disk."""
+
+import collections
+import contextlib
+import csv
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+from tqdm import tqdm
+
+from cross_modal.data import index as indexing
+from cross_modal.data import schema, splits, staging, summary, writing
+from cross_modal.data.dataset import Dataset
+from cross_modal.data.media import Limits
+from cross_modal.data.running import in_threads
+from cross_modal.data.sources import open_source
+from cross_modal.data.table import KindGuess, read_items
+
+_QUARANTINE = ("row", "field", "reason", "path", "sha256")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    """What of the arguments of `ingest` changes the dataset."""
+
+    kinds: dict
+    limits: Limits
+    fractions: tuple
+    seed: int
+    together: tuple
+
+    def __post_init__(self):
+        if len(self.fractions) != 3 or min(self.fractions) < 0 or not 0.999 < sum(self.fractions) < 1.001:
+            raise ValueError(f"Expected `fractions` to be three shares that add up to 1. Received: fractions={self.fractions}")
+
+
+def ingest(table, out, kinds=(), fractions=(0.8, 0.1, 0.1), max_bad=0.01, seed=0, together=(), source=(), runner=in_threads, progress=True, **limits):
+    """Reads a table once, checks it, and writes a standard TFDS dataset.
+
+    A run that was stopped, at any moment, goes on where it was when it is started again, and ends with the same bytes.
+
+    Args:
+        table: path of a CSV, JSONL or Parquet file, or of a folder of class-named subfolders, or `tfds:NAME`; media are paths relative to it, or content in it.
+        out: folder of the dataset; `quarantine.csv` there lists what could not be used. Made anew if the table or the settings changed, left as it is if not.
+        kinds: dict of field to kind, for fields whose values mislead.
+        fractions: shares of train, validation and test, where the table has no split. Where it has, but no validation, that share of the training items becomes validation.
+        max_bad: most views that may be unusable, as a share, before the run stops.
+        seed: seed of the split.
+        together: text fields whose equal texts a drawn split does not part.
+        source: dict of the other arguments of `sources.open_source`.
+        runner: see `running`.
+        progress: whether to show progress.
+        **limits: see `media.Limits`.
+
+    Returns:
+        `Dataset`.
+
+    Raises:
+        TableError: if the table cannot be used or has more bad views than `max_bad`.
+    """
+    out, settings = pathlib.Path(out), _Settings(dict(kinds), Limits(**limits), tuple(fractions), seed, tuple(together))
+    opened = open_source(table, **dict(source))
+    found = None
+    with contextlib.suppress(FileNotFoundError):
+        found = Dataset(out)
+    identity = _digest(opened.identity, dataclasses.asdict(settings), writing.VERSION)
+    if found and found.source == identity:  # A table without paths, or one whose files are not newer.
+        return found
+    with _work(out) as work:
+        stage, keys, views = _read(opened, work, settings, True, progress)
+        fingerprint = _digest(keys, dataclasses.asdict(settings), writing.VERSION)
+        if found and found.fingerprint == fingerprint:
+            shutil.rmtree(work)
+            return found
+        try:
+            _stage(stage, keys, views, max_bad, runner, progress)
+        except schema.TableError:
+            write_quarantine(out, indexing.build_index(stage, [key for key in keys if (work / f"views-{key}.parquet").exists()]).bad)
+            raise
+        index, fields, said = _examine(stage, keys, views, max_bad, settings, opened, lambda bad: write_quarantine(out, bad))
+        shards = writing.plan_shards(index, stage, keys, work / f"shards-{fingerprint[:24]}")
+        metadata = {"fingerprint": fingerprint, "source": identity if not _paths(stage) else "", "table": opened.name, "fields": [dataclasses.asdict(field) for field in fields],
+                    "settings": dataclasses.asdict(settings), "summary": said}  # fmt: skip
+        del index
+        _write(shards, out, metadata, runner, progress)
+        shutil.rmtree(work)
+    return Dataset(out)
+
+
+def check_table(table, kinds=(), fractions=(0.8, 0.1, 0.1), max_bad=1.0, seed=0, together=(), source=(), runner=in_threads, progress=True, **limits):
+    """Reads a table as `ingest` does, and only says what it found.
+
+    Args:
+        table: see `ingest`, as all other arguments.
+
+    Returns:
+        Triple of dict, see `summary.summarize`; list of `Field`; and list of dicts of `row field reason path sha256`, what could not be used.
+    """
+    settings = _Settings(dict(kinds), Limits(**limits), tuple(fractions), seed, tuple(together))
+    with tempfile.TemporaryDirectory(prefix="cross-modal-") as work:
+        opened = open_source(table, **dict(source))
+        stage, keys, views = _read(opened, pathlib.Path(work), settings, False, progress)
+        _stage(stage, keys, views, max_bad, runner, progress)
+        bad = []
+        _, fields, said = _examine(stage, keys, views, max_bad, settings, opened, bad.extend)
+        return said, fields, bad
+
+
+def read_examples(table, kinds=(), **limits):
+    """Reads a table item by item, in the form that `ingest` writes, without writing it.
+
+    Args:
+        table: see `ingest`.
+        kinds: see `ingest`; fields that the table lacks are passed over.
+        **limits: see `media.Limits`.
+
+    Yields:
+        Pairs of example, a dict of `id`, `group` and each field's `value` and `language`, lists; and the item's unusable views, as in `quarantine.csv`.
+
+    Raises:
+        TableError: if the table cannot be read.
+    """
+    source, guess, items = open_source(table), KindGuess(), {}
+    for row in read_items(source):
+        guess.see(row)
+        item = items.setdefault((row.id, row.split), dataclasses.replace(row, views=[]))
+        item.views += row.views
+        item.group = item.group or row.group
+    inferred = guess.kinds()
+    inferred.update({field: kind for field, kind in dict(kinds).items() if field in inferred})
+    stage = staging.Stage(pathlib.Path(), source.folder, inferred, Limits(**limits))
+    for item in items.values():
+        example, bad = {"id": item.id, "group": item.group, **{name: {"value": [], "language": []} for name in inferred}}, []
+        for view in item.views:
+            value, found = staging.check_view(stage, view)
+            if found["reason"]:
+                bad.append({"row": view.row, **{name: found[name] for name in _QUARANTINE[1:]}})
+            else:
+                example[view.field]["value"].append(value)
+                example[view.field]["language"].append(view.language)
+        yield example, bad
+
+
+@contextlib.contextmanager
+def _work(out):
+    out.mkdir(parents=True, exist_ok=True)
+    made = not (out / "work").exists()
+    (out / "work").mkdir(exist_ok=True)
+    try:
+        yield out / "work"
+    except schema.TableError:
+        if made and not any((out / "work").glob("views-*.parquet")):  # Nothing that is worth keeping.
+            shutil.rmtree(out / "work")
+            with contextlib.suppress(OSError):
+                out.rmdir()
+        raise
+
+
+def _read(source, work, settings, keep, progress):
+    """Cuts a table into chunks of rows, unless that is done, and names the result that each will have."""
+    mark, identity = work / "read.json", _digest(source.identity, settings.kinds)
+    done = json.loads(mark.read_text()) if mark.exists() else {}
+    if done.get("identity") != identity:
+        guess = KindGuess()
+        rows = tqdm(read_items(source), desc="read", unit=" rows", total=source.total, disable=not progress, mininterval=1.0)
+        chunks, views = staging.write_chunks(rows, work, guess.see)
+        done = {"identity": identity, "chunks": chunks, "views": views, "kinds": guess.kinds(settings.kinds)}
+        _write_text(mark, json.dumps(done))
+    missing = [field for field in settings.together if done["kinds"].get(field) != "text"]
+    if missing:
+        raise schema.TableError(f"Expected fields of texts to keep together. Received: {', '.join(missing)}")
+    stage = staging.Stage(work, source.folder, done["kinds"], settings.limits, keep)
+    keys = list(in_threads(functools.partial(staging.chunk_key, stage), range(done["chunks"])))
+    return stage, keys, done["views"]
+
+
+def _paths(stage):
+    return any(kind in ("image", "audio") for kind in stage.kinds.values())
+
+
+def _stage(stage, keys, views, max_bad, runner, progress):
+    """Checks the views of all chunks that are not done, and stops when too many cannot be used."""
+    done = [(number, key) for number, key in enumerate(keys) if (stage.work / f"views-{key}.parquet").exists()]
+    left = [task for task in enumerate(keys) if task not in set(done)]
+    reasons, seen = collections.Counter(), 0
+    function = functools.partial(_stage_task, stage)
+    with tqdm(total=views, desc="check", unit=" views", disable=not progress, mininterval=1.0) as bar:
+        for count, bad in itertools.chain(map(function, done), runner(function, left)):
+            bar.update(count)
+            seen += count
+            reasons.update(bad)
+            _check_bad(reasons, seen, views, max_bad)
+
+
+def _stage_task(stage, task):
+    return staging.stage_chunk(stage, *task)
+
+
+def _check_bad(reasons, seen, views, max_bad):
+    if reasons.total() > max_bad * views:
+        grouped = "; ".join(f"{field or 'row'}: {reason} ({count:,})" for (field, reason), count in reasons.most_common(8))
+        raise schema.TableError(
+            f"Expected at most {max_bad:.1%} of {views:,} views to be unusable. Received {reasons.total():,} after {seen:,} views: {grouped}. "
+            "See quarantine.csv; mend them, or raise --max-bad to go on without them. What is done is kept."
+        )
+
+
+def _examine(stage, keys, views, max_bad, settings, source, told):
+    """Looks at all views at once: contradictions, what is the same, splits, leaks, and the summary.
+
+    Args:
+        told: called with the list of what cannot be used.
+
+    Returns:
+        Triple of `Index`, list of `Field`, and dict of the summary.
+    """
+    kinds = stage.kinds
+    index = indexing.build_index(stage, keys)
+    given = bool((index.split >= 0).any())
+    splits.find_contradictions(index, kinds)
+    told_bad = list(index.bad)
+    same, counts = splits.find_same(index, kinds)
+    splits.assign_splits(index, same, kinds, settings.fractions, settings.seed, settings.together)
+    taken = splits.part_leaks(index, same, kinds)
+    index.bad.sort(key=lambda one: one["row"])
+    told(index.bad)
+    _check_bad(collections.Counter((one["field"], one["reason"]) for one in told_bad), views, views, max_bad)  # Leaks are not the table's mistakes.
+    if not (index.reason == 0).any():
+        raise schema.TableError(f"{source.name}: expected a view that can be used. Received {views:,} that cannot; see quarantine.csv.")
+    said = summary.summarize(index, kinds, same, source.notes)
+    said["leaks"] = summary.find_leaks(index, kinds, same, counts, given, taken)
+    return index, _fields(index, kinds), said
+
+
+def _fields(index, kinds):
+    good = index.reason == 0
+    fields = []
+    for place, (name, kind) in enumerate(kinds.items()):
+        views = good & (index.field == place)
+        languages = {index.names["languages"][code] for code in set(index.language[views].tolist())} - {"", schema.UNDETERMINED}
+        labels = {index.names["labels"][code] for code in set(index.label[views].tolist())} - {""}
+        fields.append(schema.Field(name, kind, tuple(sorted(languages)), tuple(sorted(labels))))
+    return fields
+
+
+def _write(shards, out, metadata, runner, progress):
+    folder = shards[0].folder
+    left = [shard for shard in shards if not shard.path.exists()]
+    with tqdm(total=sum(shard.items for shard in shards), desc="write", unit=" items", disable=not progress, mininterval=1.0) as bar:
+        bar.update(sum(shard.items for shard in shards) - sum(shard.items for shard in left))
+        for shard, _ in zip(left, runner(writing.write_shard, left)):
+            bar.update(shard.items)
+    for leftover in (*folder.glob("plan-*"), *folder.glob("part-*")):
+        leftover.unlink()
+    writing.write_metadata(folder, shards, [shard.path.stat().st_size for shard in shards], metadata)
+    shutil.rmtree(out / "items", ignore_errors=True)
+    (out / "items").mkdir()
+    os.replace(folder, out / "items" / writing.VERSION)
+
+
+def write_quarantine(out, rows):
+    """Writes the list of what could not be used."""
+    part = out / "quarantine.csv.part"
+    with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.DictWriter(file, _QUARANTINE)
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(part, out / "quarantine.csv")
+
+
+def _write_text(path, text):
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def _digest(*values):
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
