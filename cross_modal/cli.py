@@ -51,7 +51,7 @@ def main(arguments=None):
         print(f"cross-modal {options.verb}: {message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"cross-modal {options.verb}: stopped. `train` goes on with --resume.", file=sys.stderr)
+        print(f"cross-modal {options.verb}: stopped. `train` goes on with --resume, `ingest` when it is started again.", file=sys.stderr)
         return 130
     return 0
 

@@ -11,7 +11,7 @@ from cross_modal.data.media import SAMPLE_RATE
 
 THUMB = 768  # Bytes of a thumbnail: 16 x 16 x 3 of a picture, 32 steps x 24 bands of a recording.
 _BITS = 7  # Most bits of 64 that may differ.
-_LEAST = {"image": 0.995, "audio": 0.985}  # Correlation; for sounds less, as codecs and trimming move more, and distinct takes of one word by one speaker stay below it.
+_LEAST = {"image": 0.99, "audio": 0.985}  # Correlation; for sounds less, as codecs and trimming move more, and distinct takes of one word by one speaker stay below it.
 _WINDOW, _HOP, _BANDS = 512, 128, 24  # In samples: 32 ms, 8 ms.
 _QUIET = 40  # Decibels below the loudest step: silence at the ends is not part of a recording.
 _RANGE = 60  # Decibels below the loudest that are told apart.

@@ -107,7 +107,10 @@ def known():
             kinds = [tag.split("#")[0].strip().removeprefix("content.data-type.") for tag in tags.read_text().split("\n") if tag.startswith("content.data-type.")]
             modalities = {_MODALITIES.get(kind, "other") for kind in kinds}
         if not modalities:
-            module = getattr(tfds.core.load.builder_cls(name), "__module__", "").split(".")
+            try:
+                module = getattr(tfds.core.load.builder_cls(name), "__module__", "").split(".")
+            except ImportError:  # Some need packages that TFDS does not bring.
+                module = []
             modalities = set(_FOLDERS.get(module[1] if len(module) > 1 else "", ["other"]))
         found.setdefault("+".join(sorted(modalities)), []).append(name)
     return {modality: sorted(names) for modality, names in sorted(found.items())}

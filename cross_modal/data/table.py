@@ -3,7 +3,7 @@
 import collections
 import functools
 import math
-import pathlib
+import os
 
 import langcodes
 
@@ -142,5 +142,5 @@ def _media_kind(value):
     if isinstance(value, bytes):
         form = media.sniff(value)
         return next((kind for kind, formats in media.EXTENSIONS.items() if form in formats), None)
-    suffix = pathlib.PurePath(value).suffix.lower() if value and len(value) < 1024 and "\n" not in value else ""
+    suffix = os.path.splitext(value)[1].lower() if value and len(value) < 1024 else ""
     return next((kind for kind, extensions in _EXTENSIONS.items() if suffix in extensions), None)

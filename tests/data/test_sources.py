@@ -278,8 +278,10 @@ def test_columns_are_mapped_for_public_datasets_alone(tmp_path):
         open_source(written(tmp_path, "a\n1\n"), columns={"text": "a"})
 
 
-def test_known_public_datasets():
+def test_known_public_datasets(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)  # qm9 needs it, and few who read this list do.
     known = public.known()
+    assert "qm9" in known["other"]
     assert "mnist" in known["image"] and "librispeech" in known["audio+text"] and "wmt14_translate" in known["text"]
     assert sum(map(len, known.values())) > 300
     assert "tensorflow_datasets" in sys.modules
