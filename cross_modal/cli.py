@@ -44,7 +44,7 @@ def main(arguments=None):
         if options.verb not in _WITHOUT_TENSORFLOW:
             _load_quietly()
         globals()[f"_{options.verb}"](options)
-    except (ValueError, KeyError, FileNotFoundError, FileExistsError, ModuleNotFoundError) as error:
+    except (ValueError, KeyError, OSError, ModuleNotFoundError) as error:
         if options.debug:
             raise
         message = error.args[0] if isinstance(error, KeyError) and error.args else error

@@ -98,12 +98,12 @@ def resolve(config):
     _check_keys(config.get("towers") or {}, inputs, "towers")
     for name in inputs:
         tower = dict((config.get("towers") or {}).get(name) or {})
-        function = _named(tower.setdefault("kind", _TOWERS[dataset.fields[name].kind]), vars(towers), f"towers.{name}.kind")
+        function = _named(tower.setdefault("kind", _TOWERS[dataset.fields[name].kind]), _parts(getattr(towers, dataset.fields[name].kind)), f"towers.{name}.kind")
         full["towers"][name] = {"kind": tower.pop("kind"), **_filled(function, tower, f"towers.{name}", {"feature", "dim", "name", "languages"})}
     reserved = {"features", "languages", "towers", "fusion"}
     if "fusion" in inspect.signature(kind).parameters:
         joined = dict(config.get("fusion") or {})
-        function = _named(joined.setdefault("kind", "concat"), vars(fusion), "fusion.kind")
+        function = _named(joined.setdefault("kind", "concat"), _parts(fusion), "fusion.kind")
         full["fusion"] = {"kind": joined.pop("kind"), **_filled(function, joined, "fusion", {"sources"})}
     elif config.get("fusion"):
         raise ConfigError(f"Expected no key fusion: the task {task} joins no states. Received: fusion={config['fusion']}")
@@ -140,8 +140,8 @@ def make_task(config, features, languages):
     """
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
     if "fusion" in config:
-        arguments["fusion"] = _bound(config["fusion"], vars(fusion))
-    arguments["towers"] = {name: _bound(tower, vars(towers)) for name, tower in config["towers"].items()}
+        arguments["fusion"] = _bound(config["fusion"], _parts(fusion))
+    arguments["towers"] = {name: _bound(tower, _parts(getattr(towers, features[name].kind))) for name, tower in config["towers"].items()}
     return _named(config["task"], _TASKS, "task")(features, languages, **arguments)
 
 
@@ -177,6 +177,13 @@ def load_task(run):
     return config, make_task(config, features, Language(saved["languages"]))
 
 
+def _parts(module):
+    """The towers or fusions of a module: what takes the arguments of one."""
+    public = {name: part for name, part in vars(module).items() if inspect.isfunction(part) and not name.startswith("_")}
+    first = {name: list(inspect.signature(part).parameters) for name, part in public.items()}
+    return {name: part for name, part in public.items() if first[name][:1] == ["sources"] or first[name][:3] == ["feature", "dim", "name"]}
+
+
 def _bound(part, known):
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in part.items() if name != "kind"}
     return functools.partial(_named(part["kind"], known, "kind"), **arguments)
@@ -186,9 +193,8 @@ def _named(name, known, place):
     """A part by its name in a namespace, or by `module:name`."""
     if ":" in str(name):
         return _imported(name, place)
-    public = sorted(key for key, value in known.items() if callable(value) and not key.startswith("_") and key not in ("tower_inputs", "SourceEmbedding"))
-    if name not in public:
-        raise ConfigError(f"Expected {place} to be module:name{' or one of ' + ', '.join(public) if public else ''}. Received: {name!r}")
+    if name not in known:
+        raise ConfigError(f"Expected {place} to be module:name{' or one of ' + ', '.join(sorted(known)) if known else ''}. Received: {name!r}")
     return known[name]
 
 

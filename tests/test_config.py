@@ -26,7 +26,7 @@ def test_resolve_fills_every_key(dataset):
     [
         (["trainig.epochs=3"], "keys among task, dataset, seed.*Received: trainig"),
         (["training.epoch=3"], "training: expected keys among epochs, steps_per_epoch.*Received: epoch$"),
-        (["towers.text.kind=lstn"], "towers.text.kind to be module:name or one of cnn, crnn, lstm. Received: 'lstn'"),
+        (["towers.text.kind=lstn"], "towers.text.kind to be module:name or one of bag, gru, lstm, pretrained, transformer. Received: 'lstn'"),
         (["towers.text.width=3"], "towers.text: expected keys among depth, dropout. Received: width"),
         (["towers.video.kind=cnn"], "towers: expected keys among image, text, audio. Received: video"),
         (["features.video.size=3"], "features: expected keys among .*image.* Received: video"),

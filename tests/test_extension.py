@@ -150,7 +150,7 @@ def test_a_task_keeps_its_contract(parts, dataset, learned):
     from cross_modal import towers
 
     features, languages = learned
-    task = parts("my_task").Length({"text": features["text"]}, languages, towers={"text": towers.lstm})
+    task = parts("my_task").Length({"text": features["text"]}, languages, towers={"text": towers.text.lstm})
     batch = next(iter(batches(dataset, "train", task.features, languages, 6, draws=task.draws)))
     testing.check_task(task, batch, {"count": [{"text": "eins", "text_language": "de"}, {"text": "zwei"}]})
 

@@ -13,7 +13,7 @@ from cross_modal.training import fit
 def task(learned):
     features, languages = learned
     features = {name: features[name] for name in ("image", "parity")}
-    return tasks.Classification(features, languages, towers={"image": functools.partial(towers.cnn, widths=(4,))}, dim=8)
+    return tasks.Classification(features, languages, towers={"image": functools.partial(towers.image.cnn, widths=(4,))}, dim=8)
 
 
 def _history(run):

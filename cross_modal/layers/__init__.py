@@ -2,7 +2,11 @@
 
 from cross_modal.layers.embedding import LanguageEmbedding as LanguageEmbedding
 from cross_modal.layers.embedding import PositionEmbedding as PositionEmbedding
+from cross_modal.layers.normalization import PresentBatchNormalization as PresentBatchNormalization
 from cross_modal.layers.pooling import AttentionPooling as AttentionPooling
 from cross_modal.layers.similarity import LogitScale as LogitScale
+from cross_modal.layers.transformer import PositionEncoding as PositionEncoding
+from cross_modal.layers.transformer import transformer_block as transformer_block
+from cross_modal.layers.transformer import visible_steps as visible_steps
 from cross_modal.layers.views import FoldViews as FoldViews
 from cross_modal.layers.views import UnfoldViews as UnfoldViews

@@ -1,6 +1,6 @@
-"""Functions `(feature, dim, name, languages, ...) -> keras.Model` from one field to states and a mask."""
+"""Functions `(feature, dim, name, languages, ...) -> keras.Model` from one field to states and a mask, by the kind of the field."""
 
-from cross_modal.towers.audio import crnn as crnn
-from cross_modal.towers.image import cnn as cnn
-from cross_modal.towers.text import lstm as lstm
+from cross_modal.towers import audio as audio
+from cross_modal.towers import image as image
+from cross_modal.towers import text as text
 from cross_modal.towers.tower import tower_inputs as tower_inputs

@@ -3,8 +3,35 @@
 import keras
 from keras import layers, ops
 
-from cross_modal.layers import LanguageEmbedding
+from cross_modal.layers import LanguageEmbedding, PositionEncoding, transformer_block, visible_steps
+from cross_modal.towers.pretrained import pretrained as pretrained
 from cross_modal.towers.tower import tower_inputs
+
+
+def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), dropout=0.1):
+    """Builds Conv2D stages over time and frequency, each halving both: for short sounds, whose parts need not be followed for long.
+
+    Args:
+        feature: `Audio`.
+        dim: size of a state.
+        name: name of the model.
+        languages: number of languages, `und` included.
+        widths: channels of each stage.
+        dropout: share dropped before the states.
+
+    Returns:
+        `keras.Model` from `value, mask, language` to `states` `(batch, time / 2 ** stages, dim)` and `mask` of those steps.
+    """
+    # --- inputs ---
+    inputs = tower_inputs(feature)
+
+    # --- body ---
+    x, mask = _halved(inputs, feature, widths)
+    x = layers.LayerNormalization()(layers.Dense(dim)(layers.Dropout(dropout)(x)))
+    states = layers.Activation("gelu")(LanguageEmbedding(languages)(x, inputs["language"]))
+
+    # --- model ---
+    return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
 
 
 def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, dropout=0.1):
@@ -21,6 +48,9 @@ def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, dropout=0.1)
 
     Returns:
         `keras.Model` from `value, mask, language` to `states` `(batch, time / 2 ** stages, dim)` and `mask` of those steps.
+
+    Raises:
+        ValueError: if `dim` is odd.
     """
     if dim % 2:
         raise ValueError(f"Expected an even `dim`, half for each direction. Received: dim={dim}")
@@ -28,13 +58,7 @@ def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, dropout=0.1)
     inputs = tower_inputs(feature)
 
     # --- body ---
-    x, mask = layers.Reshape((-1, feature.bins, 1))(inputs["value"]), inputs["mask"]
-    for width in widths:
-        # Padded by hand: "same" would pad an odd and an even number of frames at different ends, and so see the batch's padding.
-        x = layers.ZeroPadding2D(1)(_silence(x, mask))
-        x = layers.Conv2D(width, 3, strides=2, activation="relu")(x)  # (batch, time / 2, bins / 2, channels)
-        mask = mask[:, ::2]
-    x = layers.Reshape((-1, x.shape[2] * x.shape[3]))(x)
+    x, mask = _halved(inputs, feature, widths)
     x = layers.LayerNormalization()(layers.Dense(dim)(x))
     x = LanguageEmbedding(languages)(x, inputs["language"])
     x = layers.Dropout(dropout)(x)
@@ -43,6 +67,55 @@ def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, dropout=0.1)
 
     # --- model ---
     return keras.Model(inputs, {"states": x, "mask": mask}, name=name)
+
+
+def transformer(feature, dim, name, languages=1, widths=(32, 64), depth=2, heads=4, mlp_dim=None, dropout=0.1):
+    """Builds Conv2D stages over time and frequency, each halving both, and a stack of self-attention blocks.
+
+    Args:
+        feature: `Audio`.
+        dim: size of a state.
+        name: name of the model.
+        languages: number of languages, `und` included.
+        widths: channels of each stage.
+        depth: number of blocks.
+        heads: attention heads; they divide `dim`.
+        mlp_dim: size of each block's hidden layer; None for `4 * dim`.
+        dropout: share dropped before the blocks and of each of their outputs.
+
+    Returns:
+        `keras.Model` from `value, mask, language` to `states` `(batch, time / 2 ** stages, dim)` and `mask` of those steps.
+
+    Raises:
+        ValueError: if `heads` does not divide `dim`.
+
+    Source:
+        Gulati et al. (2020), "Conformer", section 2 (convolutional subsampling before self-attention).
+    """
+    # --- inputs ---
+    inputs = tower_inputs(feature)
+
+    # --- body ---
+    x, mask = _halved(inputs, feature, widths)
+    x = LanguageEmbedding(languages)(layers.LayerNormalization()(layers.Dense(dim)(x)), inputs["language"])
+    x, visible = layers.Dropout(dropout)(PositionEncoding()(x)), visible_steps(mask)
+    for _ in range(depth):
+        x = transformer_block(x, visible, heads, dropout, mlp_dim)
+    x = layers.LayerNormalization()(x)
+
+    # --- model ---
+    return keras.Model(inputs, {"states": x, "mask": mask}, name=name)
+
+
+def _halved(inputs, feature, widths):
+    """Convolves time and frequency in stages that halve both; returns `(batch, time / 2 ** stages, bins / 2 ** stages * channels)` and its mask."""
+    x, mask = layers.Reshape((-1, feature.bins, 1))(inputs["value"]), inputs["mask"]
+    for width in widths:
+        # Padded by hand: "same" would pad an odd and an even number of frames at different ends, and so see the batch's padding.
+        x = layers.ZeroPadding2D(1)(_silence(x, mask))
+        x = layers.Conv2D(width, 3, strides=2, activation="relu")(x)  # (batch, time / 2, bins / 2, channels)
+        mask = mask[:, ::2]
+    return layers.Reshape((-1, x.shape[2] * x.shape[3]))(x), mask
 
 
 def _silence(x, mask):

@@ -3,11 +3,39 @@
 import keras
 from keras import layers, ops
 
-from cross_modal.layers import PositionEmbedding
+from cross_modal.layers import PositionEmbedding, PresentBatchNormalization
+from cross_modal.towers.pretrained import pretrained as pretrained
 from cross_modal.towers.tower import tower_inputs
 
 
-def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), dropout=0.1):
+def mlp(feature, dim, name, languages=1, widths=(256,), dropout=0.1):
+    """Builds a perceptron over all pixels: a baseline, or for pictures whose parts never move.
+
+    Args:
+        feature: `Image`.
+        dim: size of a state.
+        name: name of the model.
+        languages: not used; a picture has no language.
+        widths: size of each hidden layer.
+        dropout: share dropped after each hidden layer.
+
+    Returns:
+        `keras.Model` from `value, mask, language` to `states` `(batch, 1, dim)` and `mask` `(batch, 1)`.
+    """
+    # --- inputs ---
+    inputs = tower_inputs(feature)
+
+    # --- body ---
+    x = layers.Flatten()(inputs["value"])  # (batch, pixels)
+    for width in widths:
+        x = layers.Dropout(dropout)(layers.Dense(width, activation="relu")(x))
+    states = layers.Reshape((1, dim))(layers.Dense(dim, activation="relu")(x))
+
+    # --- model ---
+    return keras.Model(inputs, {"states": states, "mask": inputs["mask"]}, name=name)
+
+
+def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), normalization="layer", dropout=0.1):
     """Builds a stack of Conv2D stages, each of two convolutions and a halving of the picture.
 
     Args:
@@ -16,7 +44,8 @@ def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), dropout=0.1):
         name: name of the model.
         languages: not used; a picture has no language.
         widths: channels of each stage.
-        dropout: share of channels dropped before the states.
+        normalization: "layer" of each cell's channels, or "batch" of each channel over the pictures that are there.
+        dropout: share dropped before the states.
 
     Returns:
         `keras.Model` from `value, mask, language` to `states` `(batch, cells, dim)`, row by row, and `mask` `(batch, cells)`.
@@ -24,27 +53,133 @@ def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), dropout=0.1):
     Raises:
         ValueError: if the picture is too small to be halved that often.
     """
-    if min(feature.size) < 2 ** len(widths):
-        raise ValueError(
-            f"Expected pictures of at least {2 ** len(widths)} pixels a side for {len(widths)} stages. Received: size={feature.size}. Give a larger `size` or fewer `widths`."
-        )
+    _check_size(feature, len(widths))
     # --- inputs ---
     inputs = tower_inputs(feature)
 
     # --- body ---
-    # Layer normalisation, not batch normalisation: an absent picture would shift the statistics of those that are there.
     x = inputs["value"]
     for width in widths:
-        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
-        x = layers.Activation("relu")(layers.LayerNormalization()(x))
-        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
-        x = layers.Activation("relu")(layers.LayerNormalization()(x))
+        x = _convolved(_convolved(x, width, normalization, inputs["mask"]), width, normalization, inputs["mask"])
         x = layers.MaxPooling2D(2)(x)  # (batch, height / 2, width / 2, channels)
-    cells = x.shape[1] * x.shape[2]
-    x = layers.Reshape((cells, widths[-1]))(x)  # (batch, cells, channels)
-    x = PositionEmbedding()(layers.Dense(dim)(layers.Dropout(dropout)(x)))
-    states = layers.Activation("gelu")(layers.LayerNormalization()(x))
-    mask = ops.repeat(inputs["mask"], cells, axis=1)
+    states, mask = _cells(x, inputs["mask"], dim, dropout)
 
     # --- model ---
     return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
+
+
+def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, normalization="batch", dropout=0.1):
+    """Builds stages of residual blocks; each stage but the first halves the picture.
+
+    Args:
+        feature: `Image`.
+        dim: size of a state.
+        name: name of the model.
+        languages: not used; a picture has no language.
+        widths: channels of each stage.
+        depth: residual blocks of each stage.
+        normalization: see `cnn`.
+        dropout: share dropped before the states.
+
+    Returns:
+        `keras.Model` from `value, mask, language` to `states` `(batch, cells, dim)`, row by row, and `mask` `(batch, cells)`.
+
+    Raises:
+        ValueError: if the picture is too small to be halved that often.
+
+    Source:
+        He et al. (2016), "Identity Mappings in Deep Residual Networks", section 3.
+    """
+    _check_size(feature, len(widths) - 1)
+    # --- inputs ---
+    inputs = tower_inputs(feature)
+
+    # --- body ---
+    x = layers.Conv2D(widths[0], 3, padding="same", use_bias=False)(inputs["value"])
+    for stage, width in enumerate(widths):
+        for block in range(depth):
+            strides = 2 if stage and not block else 1
+            y = _normalized(x, normalization, inputs["mask"])
+            if strides > 1 or x.shape[-1] != width:
+                x = layers.Conv2D(width, 1, strides=strides, use_bias=False)(y)
+            y = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(y)
+            y = _normalized(y, normalization, inputs["mask"])
+            x = x + layers.Conv2D(width, 3, padding="same", use_bias=False)(y)
+    states, mask = _cells(_normalized(x, normalization, inputs["mask"]), inputs["mask"], dim, dropout)
+
+    # --- model ---
+    return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
+
+
+def unet(feature, dim, name, languages=1, widths=(32, 64, 128), up=1, normalization="layer", dropout=0.1):
+    """Builds a U-Net: stages down as in `cnn`, then back up, each joined with what the way down saw at that size. For fine cells that know of the whole picture.
+
+    Args:
+        feature: `Image`.
+        dim: size of a state.
+        name: name of the model.
+        languages: not used; a picture has no language.
+        widths: channels of each stage down.
+        up: number of stages up again, at most as many as down; each makes four times the cells.
+        normalization: see `cnn`.
+        dropout: share dropped before the states.
+
+    Returns:
+        `keras.Model` from `value, mask, language` to `states` `(batch, cells, dim)`, row by row, and `mask` `(batch, cells)`.
+
+    Raises:
+        ValueError: if the sides of the picture cannot be halved that often without a rest, or `up` is not between 0 and the number of stages.
+
+    Source:
+        Ronneberger et al. (2015), "U-Net: Convolutional Networks for Biomedical Image Segmentation", section 2.
+    """
+    if any(side % 2 ** len(widths) for side in feature.size):
+        raise ValueError(f"Expected sides that {2 ** len(widths)} divides, for {len(widths)} stages. Received: size={feature.size}. Give another `size` or fewer `widths`.")
+    if not 0 <= up <= len(widths):
+        raise ValueError(f"Expected `up` between 0 and the number of stages. Received: up={up}, widths={tuple(widths)}")
+    # --- inputs ---
+    inputs = tower_inputs(feature)
+
+    # --- body ---
+    x, seen = inputs["value"], []
+    for width in widths:
+        x = _convolved(_convolved(x, width, normalization, inputs["mask"]), width, normalization, inputs["mask"])
+        seen.append(x)
+        x = layers.MaxPooling2D(2)(x)  # (batch, height / 2, width / 2, channels)
+    for width, skip in list(zip(widths, seen))[::-1][:up]:
+        x = layers.Concatenate()([layers.UpSampling2D(2)(x), skip])  # (batch, height * 2, width * 2, channels)
+        x = _convolved(x, width, normalization, inputs["mask"])
+    states, mask = _cells(x, inputs["mask"], dim, dropout)
+
+    # --- model ---
+    return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
+
+
+def _check_size(feature, halvings):
+    if min(feature.size) < 2**halvings:
+        raise ValueError(
+            f"Expected pictures of at least {2**halvings} pixels a side for {halvings} halvings. Received: size={feature.size}. Give a larger `size` or fewer `widths`."
+        )
+
+
+def _convolved(x, width, normalization, present):
+    return _normalized(layers.Conv2D(width, 3, padding="same", use_bias=False)(x), normalization, present)
+
+
+def _normalized(x, normalization, present):
+    """Normalises and activates. An absent picture must not count: it would shift the statistics of those that are there."""
+    if normalization == "layer":
+        x = layers.LayerNormalization()(x)
+    elif normalization == "batch":
+        x = PresentBatchNormalization(momentum=0.9)(x, present)
+    else:
+        raise ValueError(f"Expected `normalization` to be layer or batch. Received: normalization={normalization}")
+    return layers.Activation("relu")(x)
+
+
+def _cells(x, present, dim, dropout):
+    """Turns the cells of a picture `(batch, height, width, channels)` into states that know where they stand, and their mask."""
+    cells = x.shape[1] * x.shape[2]
+    x = layers.Reshape((cells, x.shape[3]))(x)  # (batch, cells, channels)
+    x = PositionEmbedding()(layers.Dense(dim)(layers.Dropout(dropout)(x)))
+    return layers.Activation("gelu")(layers.LayerNormalization()(x)), ops.repeat(present, cells, axis=1)

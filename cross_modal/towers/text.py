@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from cross_modal.layers import LanguageEmbedding
+from cross_modal.layers import LanguageEmbedding, PositionEncoding, transformer_block, visible_steps
+from cross_modal.towers.pretrained import pretrained as pretrained
 from cross_modal.towers.tower import tower_inputs
 
 
@@ -20,18 +21,94 @@ def lstm(feature, dim, name, languages=1, depth=1, dropout=0.1):
 
     Returns:
         `keras.Model` from `value, mask, language` to `states` `(batch, time, dim)` and `mask` `(batch, time)`.
+
+    Raises:
+        ValueError: if `dim` is odd.
     """
+    return _recurrent(layers.LSTM, feature, dim, name, languages, depth, dropout)
+
+
+def gru(feature, dim, name, languages=1, depth=1, dropout=0.1):
+    """Builds an Embedding and a stack of bidirectional GRUs, a quarter smaller than `lstm`; arguments, result and error as there."""
+    return _recurrent(layers.GRU, feature, dim, name, languages, depth, dropout)
+
+
+def transformer(feature, dim, name, languages=1, depth=2, heads=4, mlp_dim=None, dropout=0.1):
+    """Builds an Embedding with positions and a stack of self-attention blocks.
+
+    Args:
+        feature: `Text`.
+        dim: size of a state.
+        name: name of the model.
+        languages: number of languages, `und` included.
+        depth: number of blocks.
+        heads: attention heads; they divide `dim`.
+        mlp_dim: size of each block's hidden layer; None for `4 * dim`.
+        dropout: share dropped of the embedding and of each block's outputs.
+
+    Returns:
+        `keras.Model` from `value, mask, language` to `states` `(batch, time, dim)` and `mask` `(batch, time)`.
+
+    Raises:
+        ValueError: if `heads` does not divide `dim`.
+
+    Source:
+        Vaswani et al. (2017), "Attention Is All You Need", section 3.
+    """
+    # --- inputs ---
+    inputs = tower_inputs(feature)
+
+    # --- body ---
+    x = PositionEncoding()(_embedded(inputs, feature, dim, languages))
+    x, visible = layers.Dropout(dropout)(x), visible_steps(inputs["mask"])
+    for _ in range(depth):
+        x = transformer_block(x, visible, heads, dropout, mlp_dim)
+    x = layers.LayerNormalization()(x)
+
+    # --- model ---
+    return keras.Model(inputs, {"states": x, "mask": inputs["mask"]}, name=name)
+
+
+def bag(feature, dim, name, languages=1, dropout=0.1):
+    """Builds an Embedding alone: a bag of subwords, the fastest, for where their order does not matter.
+
+    Args:
+        feature: `Text`.
+        dim: size of a state.
+        name: name of the model.
+        languages: number of languages, `und` included.
+        dropout: share of the embedding dropped.
+
+    Returns:
+        `keras.Model` from `value, mask, language` to `states` `(batch, time, dim)` and `mask` `(batch, time)`.
+
+    Source:
+        Joulin et al. (2017), "Bag of Tricks for Efficient Text Classification", section 2.
+    """
+    # --- inputs ---
+    inputs = tower_inputs(feature)
+
+    # --- body ---
+    x = layers.Dropout(dropout)(_embedded(inputs, feature, dim, languages))
+
+    # --- model ---
+    return keras.Model(inputs, {"states": x, "mask": inputs["mask"]}, name=name)
+
+
+def _embedded(inputs, feature, dim, languages):
+    return LanguageEmbedding(languages)(layers.Embedding(feature.vocab_size, dim)(inputs["value"]), inputs["language"])
+
+
+def _recurrent(layer, feature, dim, name, languages, depth, dropout):
     if dim % 2:
         raise ValueError(f"Expected an even `dim`, half for each direction. Received: dim={dim}")
     # --- inputs ---
     inputs = tower_inputs(feature)
 
     # --- body ---
-    x = layers.Embedding(feature.vocab_size, dim)(inputs["value"])
-    x = LanguageEmbedding(languages)(x, inputs["language"])
-    x = layers.Dropout(dropout)(x)
+    x = layers.Dropout(dropout)(_embedded(inputs, feature, dim, languages))
     for _ in range(depth):
-        x = layers.Bidirectional(layers.LSTM(dim // 2, return_sequences=True))(x, mask=inputs["mask"])
+        x = layers.Bidirectional(layer(dim // 2, return_sequences=True))(x, mask=inputs["mask"])
 
     # --- model ---
     return keras.Model(inputs, {"states": x, "mask": inputs["mask"]}, name=name)

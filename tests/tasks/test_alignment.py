@@ -7,7 +7,7 @@ import pytest
 from cross_modal import tasks, testing, towers
 from cross_modal.data import batches
 
-TOWERS = {"image": functools.partial(towers.cnn, widths=(4, 8)), "text": towers.lstm, "audio": functools.partial(towers.crnn, widths=(4, 4))}
+TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm, "audio": functools.partial(towers.audio.crnn, widths=(4, 4))}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_a_route_that_fits_nothing_is_told(task):
     with pytest.raises(ValueError, match="written source->target.*Received: 'text'"):
         tasks.Alignment(task.features, task.languages, towers=TOWERS, routes=("text",))
     with pytest.raises(ValueError, match="Expected a tower for each of image, text, audio. Received: towers for text"):
-        tasks.Alignment(task.features, task.languages, towers={"text": towers.lstm})
+        tasks.Alignment(task.features, task.languages, towers={"text": towers.text.lstm})
     with pytest.raises(ValueError, match="views={'video': 1}"):
         tasks.Alignment(task.features, task.languages, towers=TOWERS, views={"video": 1})
 
@@ -75,7 +75,7 @@ def test_embeddings_are_unit_vectors_and_scaled_alike(task, batch):
 def test_score_of_a_model_that_knows_the_answer(dataset, learned):
     """Texts of one language against themselves in another, by a task whose encoders give the number of the item."""
     features, languages = learned
-    task = tasks.Alignment({"text": features["text"]}, languages, towers={"text": towers.lstm}, views={"text": 2}, dim=8, embedding=2)
+    task = tasks.Alignment({"text": features["text"]}, languages, towers={"text": towers.text.lstm}, views={"text": 2}, dim=8, embedding=2)
 
     class Oracle:
         def get_layer(self, name):
@@ -96,7 +96,7 @@ def test_score_of_a_model_that_knows_the_answer(dataset, learned):
 
 def test_score_of_a_model_that_says_always_the_same(dataset, learned):
     features, languages = learned
-    task = tasks.Alignment({"text": features["text"]}, languages, towers={"text": towers.lstm}, views={"text": 2}, dim=8, embedding=2)
+    task = tasks.Alignment({"text": features["text"]}, languages, towers={"text": towers.text.lstm}, views={"text": 2}, dim=8, embedding=2)
 
     class Constant:
         def get_layer(self, name):

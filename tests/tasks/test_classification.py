@@ -6,7 +6,7 @@ import pytest
 from cross_modal import fusion, tasks, testing, towers
 from cross_modal.data import batches, ingest, learn_features
 
-TOWERS = {"image": functools.partial(towers.cnn, widths=(4, 8)), "text": towers.lstm}
+TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm}
 
 
 def _task(learned, join=fusion.concat, **options):
@@ -39,7 +39,7 @@ def test_an_absent_label_has_no_weight(tmp_path):
     (tmp_path / "items.csv").write_text("id,text,label,split\n1,one two,a,train\n2,three,,train\n3,four,b,train\n")
     dataset = ingest(tmp_path / "items.csv", tmp_path / "dataset", {"text": "text"}, progress=False)
     features, languages = learn_features(dataset, None, {"text": {"vocab_size": 300}})
-    task = tasks.Classification(features, languages, towers={"text": towers.lstm}, dim=8)
+    task = tasks.Classification(features, languages, towers={"text": towers.text.lstm}, dim=8)
     batch = next(iter(batches(dataset, "train", features, languages, 3, draws=task.draws)))
     _, y, weight = task.example(batch)
     by_id = dict(zip(batch["id"].numpy().tolist(), weight["label"].numpy().tolist()))
@@ -65,8 +65,8 @@ def test_score_counts_by_hand(learned, dataset):
 def test_what_does_not_fit_is_told(learned):
     features, languages = learned
     with pytest.raises(ValueError, match="at least one label and one other field. Received: text"):
-        tasks.Classification({"text": features["text"]}, languages, towers={"text": towers.lstm})
+        tasks.Classification({"text": features["text"]}, languages, towers={"text": towers.text.lstm})
     with pytest.raises(ValueError, match="tower for each of text. Received: towers for image"):
-        tasks.Classification({"text": features["text"], "parity": features["parity"]}, languages, towers={"image": towers.cnn})
+        tasks.Classification({"text": features["text"], "parity": features["parity"]}, languages, towers={"image": towers.image.cnn})
     with pytest.raises(ValueError, match="`loss_weights` for labels among parity, digits. Received: text"):
         _task(learned, loss_weights={"text": 2.0})

@@ -10,10 +10,11 @@ def _wav(seconds):
 
 
 @pytest.mark.parametrize("seconds", [(0.21, 0.3), (0.2, 0.33)])  # An odd and an even number of frames.
-def test_crnn_keeps_its_contract(seconds):
-    testing.check_tower(towers.crnn, features.Audio(bins=16), [_wav(one) for one in seconds])
+@pytest.mark.parametrize("tower", [towers.audio.cnn, towers.audio.crnn, towers.audio.transformer])
+def test_keeps_its_contract(tower, seconds):
+    testing.check_tower(tower, features.Audio(bins=16), [_wav(one) for one in seconds])
 
 
 def test_odd_dim_is_told():
     with pytest.raises(ValueError, match="even `dim`.*Received: dim=7"):
-        towers.crnn(features.Audio(), 7, "audio")
+        towers.audio.crnn(features.Audio(), 7, "audio")

@@ -1,3 +1,5 @@
+import functools
+
 import cv2
 import numpy as np
 import pytest
@@ -9,8 +11,56 @@ def _png(seed):
     return cv2.imencode(".png", np.random.default_rng(seed).integers(0, 255, (9, 20), np.uint8))[1].tobytes()
 
 
-def test_cnn_keeps_its_contract():
-    testing.check_tower(towers.cnn, features.Image((8, 20), 1), [_png(0), _png(1)])
+@pytest.mark.parametrize(
+    "tower",
+    [
+        towers.image.mlp,
+        towers.image.cnn,
+        functools.partial(towers.image.cnn, normalization="batch"),
+        functools.partial(towers.image.resnet, widths=(4, 8, 8), depth=1),
+        functools.partial(towers.image.unet, widths=(4, 8), up=2),
+    ],
+    ids=["mlp", "cnn", "cnn, batch", "resnet", "unet"],
+)
+def test_keeps_its_contract(tower):
+    testing.check_tower(tower, features.Image((8, 20), 1), [_png(0), _png(1)])
+
+
+def test_number_of_cells():
+    feature = features.Image((16, 24), 1)
+    cells = {
+        "mlp": towers.image.mlp(feature, 8, "a"),
+        "cnn": towers.image.cnn(feature, 8, "b", widths=(4, 4)),
+        "resnet": towers.image.resnet(feature, 8, "c", widths=(4, 4, 4)),
+        "unet": towers.image.unet(feature, 8, "d", widths=(4, 4, 4), up=2),
+    }
+    assert {name: model.output["states"].shape[1] for name, model in cells.items()} == {"mlp": 1, "cnn": 4 * 6, "resnet": 4 * 6, "unet": 8 * 12}
+
+
+def test_an_absent_picture_does_not_count_in_the_statistics():
+    """Batch normalisation over the pictures that are there gives what it gives for them alone."""
+    feature = features.Image((8, 8), 1)
+    tower = towers.image.cnn(feature, 8, "image", widths=(4,), normalization="batch", dropout=0.0)
+    draw = np.random.default_rng(0)
+    real = draw.uniform(size=(3, 8, 8, 1)).astype("float32")
+
+    def states(value, mask):
+        return np.asarray(tower({"value": value, "mask": mask, "language": np.zeros(len(value), "int32")}, training=True)["states"])
+
+    alone = states(real, np.ones((3, 1), bool))
+    among = states(np.concatenate([real, np.zeros_like(real)]), np.array([[True]] * 3 + [[False]] * 3))
+    np.testing.assert_allclose(among[:3], alone, atol=1e-4)
+
+
+def test_unknown_normalization_is_told():
+    with pytest.raises(ValueError, match="layer or batch. Received: normalization=group"):
+        towers.image.cnn(features.Image((8, 8)), 8, "image", widths=(4,), normalization="group")
+
+
+@pytest.mark.parametrize("size, up, words", [((8, 20), 1, "sides that 8 divides"), ((8, 24), 4, "`up` between 0")])
+def test_unet_tells_what_does_not_fit(size, up, words):
+    with pytest.raises(ValueError, match=words):
+        towers.image.unet(features.Image(size), 8, "image", up=up)
 
 
 def test_cnn_tells_where_something_stands():
@@ -18,7 +68,7 @@ def test_cnn_tells_where_something_stands():
     import keras
 
     keras.utils.set_random_seed(0)
-    tower = towers.cnn(features.Image((8, 16), 1), 8, "image", widths=(4,))
+    tower = towers.image.cnn(features.Image((8, 16), 1), 8, "image", widths=(4,))
     left = np.zeros((1, 8, 16, 1), "float32")
     left[0, 2:4, 2:4] = 1.0
     right = np.roll(left, 8, axis=2)
@@ -28,5 +78,5 @@ def test_cnn_tells_where_something_stands():
 
 
 def test_too_small_a_picture_is_told():
-    with pytest.raises(ValueError, match="at least 8 pixels a side for 3 stages. Received: size=\\(4, 4\\)"):
-        towers.cnn(features.Image((4, 4)), 8, "image")
+    with pytest.raises(ValueError, match="at least 8 pixels a side for 3 halvings. Received: size=\\(4, 4\\)"):
+        towers.image.cnn(features.Image((4, 4)), 8, "image")

@@ -1,0 +1,92 @@
+"""Any Keras model as a tower."""
+
+import importlib
+import sys
+
+import keras
+from keras import layers, ops
+
+from cross_modal.towers.tower import tower_inputs
+
+_APPLICATIONS, _HUB = "keras.applications", "keras_hub"
+
+
+def pretrained(feature, dim, name, languages=1, model="keras.applications:MobileNetV3Small", weights="imagenet", trainable=False, dropout=0.1):
+    """Builds a projection on top of a model that somebody else has trained, frozen or not.
+
+    Args:
+        feature: `Feature`; what it gives is what the model takes. Pictures are brought to the range and channels that a model of `keras.applications` expects.
+        dim: size of a state.
+        name: name of the model.
+        languages: not used.
+        model: `keras.Model` from one tensor to `(batch, height, width, channels)`, `(batch, time, channels)` or `(batch, channels)`; or
+            `keras.applications:NAME`, `keras_hub:PRESET` (of a picture's backbone), the path of a `.keras` file, or `module:function` that returns a model.
+        weights: with `keras.applications`, "imagenet" or the path of a file; None, also for `keras_hub`, for random ones.
+        trainable: whether its weights are trained too.
+        dropout: share dropped before the projection.
+
+    Returns:
+        `keras.Model` from `value, mask, language` to `states` `(batch, cells or time or 1, dim)` and `mask` of those steps.
+
+    Raises:
+        ValueError: if there is no such model, or it takes or gives something else.
+    """
+    # --- inputs ---
+    inputs = tower_inputs(feature)
+
+    # --- body ---
+    backbone, prepared = _backbone(model, weights, feature, inputs["value"])
+    backbone.trainable = trainable
+    x = backbone(prepared) if trainable else backbone(prepared, training=False)  # Frozen, its batch normalisation keeps its statistics.
+    if not hasattr(x, "shape") or len(x.shape) not in (2, 3, 4):
+        raise ValueError(f"Expected a model that gives one tensor of 2, 3 or 4 axes. Received: {backbone.name}, which gives {x}")
+    mask = inputs["mask"]
+    if len(x.shape) == 4:
+        x = layers.Reshape((x.shape[1] * x.shape[2], x.shape[3]))(x)
+    elif len(x.shape) == 2:
+        x = layers.Reshape((1, x.shape[1]))(x)
+    if not feature.has_time:
+        mask = ops.repeat(mask, x.shape[1], axis=1)
+    elif x.shape[1] == 1:
+        mask = ops.any(mask, axis=1, keepdims=True)
+    states = layers.LayerNormalization()(layers.Dense(dim)(layers.Dropout(dropout)(x)))
+
+    # --- model ---
+    return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
+
+
+def _backbone(model, weights, feature, value):
+    """Returns the model, and the value as it wants it."""
+    if isinstance(model, keras.Model):
+        return model, value
+    if str(model).endswith(".keras"):
+        return keras.models.load_model(model), value
+    source, colon, name = str(model).partition(":")
+    if not colon:
+        raise ValueError(f"Expected keras.applications:NAME, keras_hub:PRESET, module:function, or the path of a .keras file. Received: model={model!r}")
+    if source == _APPLICATIONS:
+        return _application(name, weights, feature, value)
+    if source == _HUB:
+        try:
+            hub = importlib.import_module("keras_hub")
+        except ModuleNotFoundError as error:
+            raise ValueError(f"Expected keras-hub, for model={model!r}. Received: {error}. Install it: pip install keras-hub") from error
+        return hub.models.Backbone.from_preset(name, load_weights=weights is not None), _coloured(value) * 255.0
+    try:
+        return getattr(importlib.import_module(source), name)(), value
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ValueError(f"Expected a module and a function in it that returns a keras.Model. Received: model={model!r} ({error})") from error
+
+
+def _application(name, weights, feature, value):
+    function = getattr(keras.applications, name, None)
+    if feature.kind != "image" or not callable(function):
+        known = ", ".join(sorted(one for one in vars(keras.applications) if one[0].isupper()))
+        raise ValueError(f"Expected a picture and one of {known}. Received: {name} for a field of kind {feature.kind}")
+    value = _coloured(value)
+    home = sys.modules[function.__module__]
+    return function(include_top=False, weights=weights, input_shape=tuple(value.shape[1:])), home.preprocess_input(value * 255.0)
+
+
+def _coloured(value):
+    return ops.repeat(value, 3, axis=-1) if value.shape[-1] == 1 else value
