@@ -30,12 +30,12 @@ def test_every_setting_reaches_ingest(table, capsys):
     out = table.parent / "out"
     code, said, _ = run(
         capsys, "ingest", table, "--out", out, "--field", "text=text", "--splits", "1,0,0", "--seed", 3, "--together", "text", "--max-bad", 0.5, "--allow", "constant", "--allow",
-        "extension", "--image-size", 20, "--max-pixels", 5000, "--max-seconds", 7, "--max-characters", 9, "--background", "10,20,30",
+        "extension", "--ignore", "label", "--image-size", 20, "--max-pixels", 5000, "--max-seconds", 7, "--max-characters", 9, "--background", "10,20,30",
     )  # fmt: skip
     assert code == 0 and "items                    3" in said
     settings = json.loads((out / "items" / "1.0.0" / "metadata.json").read_text())["settings"]
     limits = {"image_size": 20, "max_pixels": 5000, "max_seconds": 7.0, "max_characters": 9, "background": [10, 20, 30], "allow": ["constant", "extension"]}
-    assert settings == {"kinds": {"text": "text"}, "limits": limits, "fractions": [1.0, 0.0, 0.0], "seed": 3, "together": ["text"]}
+    assert settings == {"kinds": {"text": "text"}, "limits": limits, "fractions": [1.0, 0.0, 0.0], "seed": 3, "together": ["text"], "ignored": ["label"]}
     pictures = [cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR) for raw, _ in Dataset(out).values("train", "image")]
     assert all(picture.shape == (15, 20, 3) for picture in pictures)
     assert sum((picture == (30, 20, 10)).all() for picture in pictures) == 1  # The one that is transparent.
@@ -65,7 +65,7 @@ def test_check_only_looks(table, capsys):
     "arguments, words",
     [
         ([], "Expected --out, the folder of the dataset, or --check. Received neither."),
-        (["--check", "--splits", "a,b"], "Expected --splits and --background to be numbers with commas between them. Received: a,b"),
+        (["--check", "--splits", "a,b"], "Expected --splits to be three numbers with commas between them. Received: a,b"),
         (["--check", "--field", "text"], "Expected --field NAME=KIND. Received: text"),
         (["--check", "--field", "text=words"], "Expected the kind of text to be one of image, text, audio, label. Received: words"),
         (["--check", "--map", "text="], "Expected --map COLUMN=FEATURE. Received: text="),

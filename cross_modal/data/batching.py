@@ -4,6 +4,7 @@ import os
 
 import tensorflow as tf
 
+from cross_modal.data import augment as augmenting
 from cross_modal.features import featurize_views
 
 ABSENT = -1
@@ -11,7 +12,7 @@ _CORES = os.cpu_count() or 1
 _LENGTHS = [8] + [step << power for power in range(2, 28) for step in (3, 4)]
 
 
-def batches(dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0):
+def batches(dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0, augment=(), modality_dropout=0.0, mixup=0.0, oversample=()):
     """Makes batches of the drawn views of each item.
 
     Views are featurized, drawn, padded to one of a few lengths (8, 12, 16, 24, 32, 48, ...), batched and prefetched. An item that lacks a field has
@@ -29,6 +30,11 @@ def batches(dataset, split, features, languages, size, draws=None, seed=None, bu
         bucket_by: field whose length sorts items into batches of similar length, or None for batches of items at random.
         cache: whether featurized items stay in memory after the first pass.
         start: with a seed, number of batches to pass over, to go on where a run stopped.
+        augment: with a seed, dict of field to a dict of the keyword arguments of `augment.image`, `audio` and `spectrogram`, or `text`.
+        modality_dropout: with a seed, how often each field of an item is hidden; one that is there always stays.
+        mixup: with a seed, `alpha` of `augment.mix`, which mixes pictures, sounds and labels; 0 for none.
+        oversample: with a seed, dict of field (a label, or another one for its languages) to a power: 0 leaves the classes as they are, 1 shows the items of a rare one
+            as often as those of the most common.
 
     Returns:
         `tf.data.Dataset` of dicts: `id`, string `(batch,)`; `item`, int64 `(batch,)`; and each field, a dict of `value` `(batch, views, time, ...)`, `mask`
@@ -37,6 +43,7 @@ def batches(dataset, split, features, languages, size, draws=None, seed=None, bu
 
     Raises:
         KeyError: if the dataset lacks a field.
+        ValueError: if an option is for fields of another kind.
     """
     missing = [name for name in features if name not in dataset.fields]
     if missing:
@@ -44,19 +51,30 @@ def batches(dataset, split, features, languages, size, draws=None, seed=None, bu
     if bucket_by is not None and (bucket_by not in features or not features[bucket_by].has_time):
         timed = [name for name, feature in features.items() if feature.has_time]
         raise ValueError(f"Expected `bucket_by` to be a field with a length: {', '.join(timed) or 'there is none'}. Received: bucket_by={bucket_by}")
+    augment = dict(augment) if seed is not None else {}
+    augmenting.check_options(augment, {name: feature.kind for name, feature in features.items()})
     items = dataset.items(split)
+    if seed is not None and oversample:
+        items = _rated(items, dataset, split, dict(oversample))
+    # What is changed before it is featurized is featurized each time; without a cache all is, but only what is drawn.
+    heard = {name: chosen for name, options in augment.items() if features[name].kind == "audio" and (chosen := augmenting.chosen(augmenting.audio, options))}
+    early = [name for name in features if cache and name not in heard]
     if cache:
-        items = items.map(lambda item: _featurize(item, features, languages), num_parallel_calls=_CORES).cache()
+        items = items.map(lambda item: _featurize(item, features, languages, early), num_parallel_calls=_CORES).cache()
     if seed is not None:
+        items = items.enumerate().flat_map(lambda step, item: _repeated(item, [seed, step])) if oversample else items
         items = items.shuffle(10_000 if cache else 1_000, seed=seed, reshuffle_each_iteration=True).repeat()
 
     def draw(step, item):
         drawn = _draw(item, step, features, draws, seed)
-        # Without a cache only what is drawn is featurized; with one, all is, once.
-        return _place(drawn if cache else _featurize(drawn, features, languages), features, draws)
+        for name, options in heard.items():
+            drawn[name] = _heard(drawn[name], options, [seed, step * len(features) + list(features).index(name)])
+        return _place(_featurize(drawn, features, languages, [name for name in features if name not in early]), features, draws)
 
     items = items.enumerate().map(draw, num_parallel_calls=_CORES)
     items = _batch(items, features, size, bucket_by, drop_remainder=seed is not None)
+    if augment or (seed is not None and (modality_dropout or mixup)):
+        items = _augmented(items, features, augment, modality_dropout, mixup, seed)
     if start:
         items = items.skip(start)
     items = items.map(lambda batch: _pad(batch, features), num_parallel_calls=_CORES).prefetch(4)
@@ -71,17 +89,21 @@ def length_for(length):
     return tf.gather(_LENGTHS, tf.searchsorted(_LENGTHS, [tf.cast(length, tf.int32)])[0])
 
 
-def _featurize(item, features, languages):
-    """Featurizes the views of an item that are there; what it returns can stay in memory."""
-    out = {"id": item["id"]}
-    for name, feature in features.items():
-        raw = item[name]
+def _featurize(item, features, languages, chosen):
+    """Featurizes the views of the chosen fields of an item; what it returns can stay in memory."""
+    out = {name: item[name] for name in ("id", "rate", *features) if name in item}
+    for name in chosen:
+        feature, raw = features[name], item[name]
         out[name] = {
             "value": featurize_views(feature, raw["value"]),
             "language": languages.featurize(raw["language"]),
-            "key": tf.strings.to_hash_bucket_fast(raw["value"], 2**31 - 1),
+            "key": raw["key"] if "key" in raw else _key(raw["value"]),
         }
     return out
+
+
+def _key(raw):
+    return tf.strings.to_hash_bucket_fast(raw, 2**31 - 1)
 
 
 def _draw(item, step, features, draws, seed):
@@ -119,6 +141,85 @@ def _place(item, features, draws):
         if draws is not None:
             out[name] = {key: tf.ensure_shape(tensor, [count, *tensor.shape[1:]]) for key, tensor in out[name].items()}
     return out
+
+
+def _heard(field, options, seed):
+    """Changes recordings; the key is still that of what they were."""
+    places = tf.range(tf.size(field["value"]), dtype=tf.int64)
+    changed = tf.map_fn(lambda pair: augmenting.audio(pair[0], [seed[0], seed[1] + 2**40 * pair[1]], **options), (field["value"], places), fn_output_signature=tf.string)
+    return {**field, "value": changed, "key": _key(field["value"])}
+
+
+def _rated(items, dataset, split, powers):
+    """Says of each item how often it is to be shown, so that rare classes or languages are made up for."""
+    tables = []
+    for name, power in powers.items():
+        if name not in dataset.fields:
+            raise KeyError(f"Expected `oversample` to name fields of the dataset: {', '.join(dataset.fields)}. Received: {name}")
+        if dataset.fields[name].kind == "label":
+            part, counts = "value", dataset.describe()["labels"][name][split]
+        else:
+            views = dataset.describe()["views"][split]
+            part, counts = "language", {tag or "und": count for view, count in views.items() for field, _, tag in [view.partition(":")] if field == name}
+        rates = [(max(counts.values()) / count) ** power for count in counts.values()]
+        table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(list(counts), tf.constant(rates, tf.float32)), 1.0)
+        tables.append((name, part, table))
+
+    def rated(item):
+        # An item that has several classes is as rare as the rarest of them.
+        rates = [tf.reduce_max(tf.concat([table.lookup(item[name][part]), [1.0]], 0)) for name, part, table in tables]
+        return {**item, "rate": tf.reduce_prod(tf.stack(rates))}
+
+    return items.map(rated, num_parallel_calls=_CORES)
+
+
+def _repeated(item, seed):
+    whole = tf.floor(item["rate"])
+    more = tf.random.stateless_uniform((), seed) < item["rate"] - whole
+    return tf.data.Dataset.from_tensors(item).repeat(tf.cast(whole, tf.int64) + tf.cast(more, tf.int64))
+
+
+def _augmented(items, features, augment, modality_dropout, mixup, seed):
+    """Changes whole batches."""
+    inputs = [name for name, feature in features.items() if feature.kind != "label"]
+    texts = [name for name in inputs if features[name].kind == "text"]
+    if mixup and texts:
+        raise ValueError(f"Expected `mixup` for pictures and sounds alone. Received: mixup={mixup} with the text {', '.join(texts)}")
+
+    def change(step, batch):
+        batch = dict(batch)
+        for place, name in enumerate(inputs):
+            own = tf.stack([tf.constant(seed, tf.int64), step * 2 * len(features) + place])
+            batch[name] = _changed(batch[name], features[name].kind, augment.get(name) or {}, own)
+        own = tf.stack([tf.constant(seed, tf.int64), step * 2 * len(features) + len(features)])
+        if modality_dropout:
+            masks = augmenting.drop_modalities({name: batch[name]["mask"] for name in inputs}, own, modality_dropout)
+            batch.update({name: {**batch[name], "mask": mask} for name, mask in masks.items()})
+        if mixup:
+            batch = augmenting.mix(batch, inputs, [name for name in features if name not in inputs], own, mixup)
+        return batch
+
+    return items.enumerate().map(change, num_parallel_calls=_CORES)
+
+
+def _changed(field, kind, options, seed):
+    """Changes the views of a field, views and items as one axis."""
+    shape = tf.shape(field["mask"])[:2]
+    value, mask = (_folded(field[key]) for key in ("value", "mask"))
+    if kind == "image" and (chosen := augmenting.chosen(augmenting.image, options)):
+        value = augmenting.image(value, seed, **chosen)
+    elif kind == "audio" and (chosen := augmenting.chosen(augmenting.spectrogram, options)):
+        value = augmenting.spectrogram(value, mask, seed, **chosen)
+    elif kind == "text" and (chosen := augmenting.chosen(augmenting.text, options)):
+        value, mask = augmenting.text(value, mask, seed, **chosen)
+    else:
+        return field
+    value, mask = (tf.ensure_shape(tf.reshape(one, tf.concat([shape, tf.shape(one)[1:]], 0)), field[key].shape) for key, one in (("value", value), ("mask", mask)))
+    return {**field, "value": value, "mask": mask}
+
+
+def _folded(tensor):
+    return tf.ensure_shape(tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], 0)), [None, *tensor.shape[2:]])
 
 
 def _batch(items, features, size, bucket_by, drop_remainder):

@@ -1,8 +1,10 @@
 """A dataset on disk, as `ingest` leaves it."""
 
+import os
 import pathlib
 
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
 from cross_modal.data import schema
 
@@ -19,21 +21,29 @@ class Dataset:
         splits: dict of split to number of items.
         fingerprint: of the table, its media and the settings.
         source: of the table and the settings, where that says all; empty where media lie beside the table.
+        table: name of the table.
 
     Raises:
-        FileNotFoundError: if there is no dataset.
+        FileNotFoundError: if there is no dataset, or a part of it is missing.
     """
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
-        found = sorted(self.path.glob("items/*/dataset_info.json"))
+        found = [*sorted(self.path.glob("items/*/dataset_info.json")), *self.path.glob("dataset_info.json")]
         if not found:
             raise FileNotFoundError(f"Expected a dataset, a folder written by `cross-modal ingest`. Received: {self.path}")
-        self._builder = tfds.builder_from_directory(str(found[-1].parent))
-        metadata = self._builder.info.metadata
-        self.fingerprint, self.source = metadata["fingerprint"], metadata["source"]
-        self.fields = {one["name"]: schema.Field(one["name"], one["kind"], tuple(one["languages"]), tuple(one["labels"])) for one in metadata["fields"]}
-        self.splits = {name: info.num_examples for name, info in self._builder.info.splits.items()}
+        try:
+            self._builder = tfds.builder_from_directory(str(found[0].parent))
+            metadata = self._builder.info.metadata
+            self.fingerprint, self.source, self.table = metadata["fingerprint"], metadata["source"], metadata["table"]
+            self.fields = {one["name"]: schema.Field(one["name"], one["kind"], tuple(one["languages"]), tuple(one["labels"])) for one in metadata["fields"]}
+            self.splits = {name: info.num_examples for name, info in self._builder.info.splits.items()}
+            for info in self._builder.info.splits.values():
+                size = sum(os.path.getsize(path) for path in info.filepaths)
+                if size != info.num_bytes:
+                    raise ValueError(f"{size:,} bytes in {info.name} where {info.num_bytes:,} were written")
+        except (ValueError, KeyError, TypeError, FileNotFoundError, json_format.ParseError) as error:
+            raise FileNotFoundError(f"Expected a whole dataset, as `cross-modal ingest` writes it. Received: {found[0].parent} ({error}). Ingest the table again.") from error
 
     def __repr__(self):
         return f"Dataset({str(self.path)!r}: {self.splits})"

@@ -1,13 +1,14 @@
 """All that is known of the views of a table, in arrays: what splits, summary and shards are made from."""
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
 from cross_modal.data import prints, schema
-from cross_modal.data.staging import read_index, read_value
+from cross_modal.data.staging import read_index, read_values
 
 _CODED = {"id": "ids", "group": "groups", "field": "fields", "language": "languages", "label": "labels", "reason": "reasons", "script": "scripts"}
 _PLAIN = {"row": np.int64, "hash": np.uint64, "bits": np.uint64, "length": np.float32, "height": np.int32, "width": np.int32, "start": np.int64, "size": np.int32}
@@ -25,14 +26,14 @@ class Index:
             `thumbs` or -1; and what `staging.check_view` found.
         thumbs: uint8 `(media, THUMB)`, on disk.
         bad: list of dicts of `row field reason path sha256`, the views that cannot be used.
-        value: function of a view's place to its value in the table.
+        values: function of a list of views' places to the list of their values in the table.
     """
 
     names: dict
     columns: dict
     thumbs: np.ndarray
     bad: list
-    value: Callable
+    values: Callable
 
     def __getattr__(self, name):
         if name.startswith("__") or name not in self.columns:
@@ -47,10 +48,10 @@ class Index:
         reasons = self.names["reasons"]
         if reason not in reasons:
             reasons.append(reason)
-        for place in places:
-            if not self.columns["reason"][place]:
-                self.columns["reason"][place] = reasons.index(reason)
-                self.bad.append({"row": int(self.row[place]), "field": self.names["fields"][self.field[place]], "reason": reason, "path": self.value(place), "sha256": ""})
+        places = [int(place) for place in places if not self.columns["reason"][place]]
+        self.columns["reason"][places] = reasons.index(reason)
+        for place, value in zip(places, self.values(places)):
+            self.bad.append({"row": int(self.row[place]), "field": self.names["fields"][self.field[place]], "reason": reason, "path": value, "sha256": ""})
 
 
 def build_index(stage, keys):
@@ -88,9 +89,13 @@ def build_index(stage, keys):
                     bad.append({"row": int(row), "field": field, "reason": reason, "path": value, "sha256": digest})
     columns = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     shown = np.memmap(pathlib.Path(path), np.uint8, "r", shape=(thumbs, prints.THUMB)) if thumbs else np.zeros((0, prints.THUMB), np.uint8)
-    starts = np.flatnonzero(np.diff(columns["chunk"], prepend=-1))
+    starts = np.searchsorted(columns["chunk"], np.arange(len(keys)))
 
-    def value(place):
-        return read_value(stage, int(columns["chunk"][place]), int(place - starts[columns["chunk"][place]]))
+    def values(places):
+        found = {}
+        for chunk, some in itertools.groupby(sorted(places), key=lambda place: int(columns["chunk"][place])):
+            some = list(some)
+            found.update(zip(some, read_values(stage, chunk, [int(place - starts[chunk]) for place in some])))
+        return [found[place] for place in places]
 
-    return Index({plural: list(codes[name]) for name, plural in _CODED.items()}, columns, shown, bad, value)
+    return Index({plural: list(codes[name]) for name, plural in _CODED.items()}, columns, shown, bad, values)

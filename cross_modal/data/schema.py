@@ -1,6 +1,8 @@
 """The words of the data model: fields, kinds, views, items, and the columns of a table."""
 
 import dataclasses
+import re
+import unicodedata
 
 import langcodes
 
@@ -8,7 +10,8 @@ UNDETERMINED = "und"  # BCP 47's tag for a language that is not known.
 KINDS = ("image", "text", "audio", "label")
 RESERVED = ("id", "language", "split", "group")
 SPLITS = ("train", "validation", "test")
-SPLIT_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
+SPLIT_ALIASES = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation", "testing": "test"}
+BROKEN = re.compile("[\ud800-\udfff]")  # Halves of surrogate pairs: what stands for bytes that are no text.
 
 
 class TableError(ValueError):
@@ -71,14 +74,21 @@ def parse_column(column):
         Pair of field and language; the language is None where there is none.
 
     Raises:
-        TableError: if the language is no BCP 47 tag.
+        TableError: if the language is no BCP 47 tag, or the name cannot be that of a field.
     """
     name, colon, language = column.partition(":")
+    if re.search("[\0-\x1f\x7f/\ud800-\udfff]", column):
+        raise TableError(f"Expected the name of a column without control characters and slashes. Received: {column!r}")
     if not colon and name:
         return name, None
     if not name or name in RESERVED or not langcodes.tag_is_valid(language):
         raise TableError(f"Expected a column named field or field:language with a BCP 47 tag, such as text:en or text:zh-TW. Received: {column!r}")
     return name, langcodes.standardize_tag(language)
+
+
+def canonical_text(value):
+    """Brings a text to NFC, without white space at its ends."""
+    return unicodedata.normalize("NFC", value).strip()
 
 
 def view_name(field, language=UNDETERMINED):

@@ -15,6 +15,7 @@ _PLURAL = {"image": "pictures", "audio": "recordings"}
 
 def find_contradictions(index, kinds):
     """Quarantines the labels of an item whose rows do not agree; a list in one row is several labels, not a contradiction."""
+    disagreeing = []
     for field in (place for place, kind in enumerate(kinds.values()) if kind == "label"):
         views = np.flatnonzero((index.field == field) & (index.reason == 0))
         views = views[np.argsort(index.id[views], kind="stable")]
@@ -25,7 +26,8 @@ def find_contradictions(index, kinds):
                 for place in group:
                     rows[index.row[place]].add(index.label[place])
                 if len({frozenset(labels) for labels in rows.values()}) > 1:
-                    index.quarantine(group, CONTRADICTION)
+                    disagreeing += group.tolist()
+    index.quarantine(disagreeing, CONTRADICTION)
 
 
 def find_same(index, kinds):
@@ -160,9 +162,9 @@ def _first(index, roots, fields, column):
     """For each component the first of the values, in the order of the alphabet, that its views have in a column."""
     fields = [index.names["fields"].index(field) for field in fields]
     views = np.isin(index.field, fields) & (index.reason == 0)
-    names = np.array(index.names[f"{column}s"])
+    names = index.names[f"{column}s"]
     rank = np.empty(len(names), np.int64)
-    rank[np.argsort(names)] = np.arange(len(names))
+    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
     lowest = np.full(len(roots), len(names), np.int64)
     np.minimum.at(lowest, roots[index.id[views]], rank[index.columns[column][views]])
     return lowest
@@ -176,16 +178,17 @@ def part_leaks(index, same, kinds):
     """
     views = np.flatnonzero((same >= 0) & (index.reason == 0))
     views = views[np.argsort(same[views], kind="stable")]
-    taken = collections.Counter()
+    leaks, taken = {VALIDATION: [], TEST: []}, collections.Counter()
     for group in np.split(views, np.flatnonzero(np.diff(same[views])) + 1) if len(views) else ():
         splits = index.split[group]
         if (splits == splits[0]).all():
             continue
-        for split in (TRAIN, VALIDATION):
-            for view in group[splits == split]:
-                leaks = group[(splits > split) & (index.id[group] != index.id[view])]
-                if len(leaks):
-                    kind = kinds[index.names["fields"][index.field[view]]]
-                    index.quarantine([view], f"leak: also in {schema.SPLITS[index.split[leaks[0]]]}")
-                    taken[_PLURAL[kind]] += 1
+        for other in (TEST, VALIDATION):
+            ids = np.unique(index.id[group[splits == other]])
+            # Whose id is not the only one on the other side.
+            leaking = group[(splits < other) & (len(ids) > 1 or index.id[group] != ids[0])] if len(ids) else group[:0]
+            leaks[other] += leaking.tolist()
+    for other, places in leaks.items():
+        taken.update(_PLURAL[kinds[index.names["fields"][index.field[place]]]] for place in places if not index.reason[place])
+        index.quarantine(places, f"leak: also in {schema.SPLITS[other]}")
     return dict(taken)

@@ -15,12 +15,17 @@ import unicodedata
 
 import numpy as np
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 
 from cross_modal.data import media, prints, schema
 
 _VERSION = 3  # Of what is written here; another number makes everything anew.
-_ROWS, _BYTES = 256, 2**26  # Of a chunk.
+_ROWS, _VIEWS, _BYTES = 256, 2**14, 2**26  # Of a chunk, at most.
+_MOST_MARKS = 500
+_MARKS = re.compile(
+    f"[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u06d6-\u06ed\u0730-\u074a\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{{{_MOST_MARKS}}}"
+)
 _BROKEN = "\ufdd0"  # Never a character.
 _ITEM = {"row": "int64", "id": "string", "group": "string", "split": "string"}
 _RAW = pyarrow.schema({**{name: getattr(pyarrow, kind)() for name, kind in _ITEM.items()}, "field": pyarrow.string(), "language": pyarrow.string(), "value": pyarrow.string(),
@@ -70,7 +75,7 @@ def write_chunks(items, work, see):
             size += len(view.value or b"")
         rows += 1
         views += len(item.views)
-        if rows == _ROWS or size > _BYTES:
+        if rows == _ROWS or size > _BYTES or len(columns["row"]) > _VIEWS:
             _write_parquet(pyarrow.table(columns, schema=_RAW), work / f"rows-{chunks:06d}.parquet")
             columns, rows, size, chunks = {name: [] for name in _RAW.names}, 0, 0, chunks + 1
     if rows:
@@ -94,6 +99,11 @@ def chunk_key(stage, number):
     return digest.hexdigest()[:24] if stage.keep else digest.hexdigest()[:24] + "-check"
 
 
+def staged(stage, key):
+    """Whether the result of a chunk is there."""
+    return (stage.work / f"views-{key}.parquet").exists() and (not stage.keep or (stage.work / f"views-{key}.bin").exists())
+
+
 def stage_chunk(stage, number, key):
     """Checks the views of a chunk, and writes their canonical values and an index of them.
 
@@ -106,7 +116,7 @@ def stage_chunk(stage, number, key):
         Pair of number of views, and list of field and reason of those that cannot be used.
     """
     index_path = stage.work / f"views-{key}.parquet"
-    if index_path.exists():
+    if staged(stage, key):
         index = pyarrow.parquet.read_table(index_path, columns=["field", "reason"])
         reasons = [(field, reason) for field, reason in zip(*(index[name].to_pylist() for name in ("field", "reason"))) if reason]
         return index.num_rows, reasons
@@ -182,9 +192,11 @@ def _stage_audio(raw, limits, found):
 def _stage_text(kind, value, limits, found):
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
-    text = canonical_text(value)
-    if len(text) > limits.max_characters:
+    if len(value) > limits.max_characters:
         raise media.MediaError("over the length limit")
+    if _MARKS.search(value):  # Bringing them into order takes their number squared.
+        raise media.MediaError(f"more than {_MOST_MARKS} combining marks on one character")
+    text = schema.canonical_text(value)
     categories = {unicodedata.category(character) for character in set(text)}
     if _BROKEN in text or "Cs" in categories:
         raise media.MediaError("broken encoding")
@@ -199,11 +211,6 @@ def _stage_text(kind, value, limits, found):
     else:
         found["width"], found["script"] = len(text), script_of(text)
     return text.encode()
-
-
-def canonical_text(value):
-    """Brings a text to NFC, without white space at its ends."""
-    return unicodedata.normalize("NFC", value).strip()
 
 
 def script_of(text):
@@ -236,10 +243,11 @@ def read_index(stage, key):
     return {name: table[name].to_numpy(zero_copy_only=False) if name in _NUMBERS else table[name].to_pylist() for name in table.column_names}
 
 
-def read_value(stage, number, place):
-    """Returns what the table has at a place in a chunk: a text, a label, a path, or the number of bytes of a file's content."""
-    table = pyarrow.parquet.read_table(stage.work / f"rows-{number:06d}.parquet", columns=["value", "content"]).slice(place, 1).to_pylist()[0]
-    return table["value"] or f"{len(table['content'] or b'')} bytes"
+def read_values(stage, number, places):
+    """Returns what the table has at places in a chunk: list of a text, a label, a path, or the number of bytes of a file's content."""
+    table = pyarrow.parquet.read_table(stage.work / f"rows-{number:06d}.parquet", columns=["value", "content"]).take(places)
+    sizes = pyarrow.compute.binary_length(table["content"]).to_pylist()
+    return [value or f"{size or 0} bytes" for value, size in zip(table["value"].to_pylist(), sizes)]
 
 
 _NUMBERS = {"row": "int64", "hash": "uint64", "bits": "uint64", "length": "float32", "height": "int32", "width": "int32", "start": "int64", "size": "int64"}

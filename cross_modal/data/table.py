@@ -1,6 +1,8 @@
 """Rows to views, and the kinds of fields."""
 
 import collections
+import datetime
+import decimal
 import functools
 import math
 import os
@@ -13,47 +15,59 @@ _EXTENSIONS = {kind: {extension for extensions in formats.values() for extension
 _LABEL_CLASSES = 200  # A field without a language and with at most so many different values, each seen twice or more on average, is a label.
 
 
-def read_items(source):
+def read_items(source, ignored=()):
     """Reads a table to one item a row.
 
     Args:
         source: `Source`.
+        ignored: names of columns, or of fields, that are passed over.
 
     Yields:
         `Item`; `split` is empty where the table does not say. What is known to be unusable is a view with its reason; the field is empty where a whole row is.
 
     Raises:
-        TableError: for a column whose name cannot be used, or a table without a value.
+        TableError: for a column whose name cannot be used, a table without a value, or an ignored name that it does not have.
     """
-    columns, values = {}, 0
+    columns, values = dict.fromkeys(("", *schema.RESERVED)), 0  # Without a name: the numbers that pandas writes before a row.
     for number, row in source.rows():
-        item = _read_item(source, columns, number, row)
+        item = _read_item(source, columns, number, row, ignored)
         values += len(item.views)
         yield item
+    unseen = [name for name in ignored if name not in columns and not any(column.startswith(f"{name}:") for column in columns)]
+    if unseen:
+        raise schema.TableError(
+            f"{source.name}: expected ignored fields among {', '.join(one for one in columns if one and one not in schema.RESERVED)}. Received: {', '.join(unseen)}"
+        )
     if not values:
         raise schema.TableError(f"{source.name}: expected at least one row with a value. Received none.")
 
 
-def _read_item(source, columns, number, row):
+def _read_item(source, columns, number, row, ignored):
+    unnamed = f"row-{number}"
     if isinstance(row, schema.TableError):
-        return schema.Item(f"row-{number}", "", "", [schema.View("", "", schema.UNDETERMINED, number, str(row))])
+        return schema.Item(unnamed, "", "", [schema.View("", "", schema.UNDETERMINED, number, str(row))])
+    unnamed += " (no id)" if "id" in row else ""  # No id of another row.
     row = {name: value for name, value in row.items() if value is not None and not (isinstance(value, (str, list, tuple)) and len(value) == 0)}
-    item = schema.Item(_reserved(row, "id", f"row-{number}"), _reserved(row, "group"), "", [])
+    item = schema.Item(_reserved(row, "id") or unnamed, _reserved(row, "group"), "", [])
+    if schema.BROKEN.search(item.id + item.group):  # Two of them could be made one.
+        return schema.Item(unnamed, "", "", [schema.View("id", "", schema.UNDETERMINED, number, "broken encoding of the id or group")])
     split = _reserved(row, "split")
-    item.split = schema.SPLIT_ALIASES.get(split, split)
+    item.split = schema.SPLIT_ALIASES.get(split.casefold(), split.casefold())
     if item.split and item.split not in schema.SPLITS:
         item.split = ""
-        item.views.append(schema.View("split", split, schema.UNDETERMINED, number, f"split is none of {', '.join(schema.SPLITS)}"))
+        item.views.append(schema.View("split", split, schema.UNDETERMINED, number, "split is none of train, validation (val, valid, dev), test"))
         return item
     language, reason = _tag(_reserved(row, "language", schema.UNDETERMINED))
     for column, value in row.items():
-        if column in schema.RESERVED or not column:  # Without a name: the numbers that pandas writes before a row.
-            continue
         if column not in columns:
             try:
-                columns[column] = schema.parse_column(column)
+                columns[column] = None if column in ignored else schema.parse_column(column)
             except schema.TableError as error:
                 raise schema.TableError(f"{source.name}, row {number}: {error}") from error
+            if columns[column] and columns[column][0] in ignored:
+                columns[column] = None
+        if columns[column] is None:
+            continue
         field, tag = columns[column]
         for one in value if isinstance(value, (list, tuple)) else [value]:
             if one is not None:
@@ -63,7 +77,7 @@ def _read_item(source, columns, number, row):
 
 def _reserved(row, name, default=""):
     value = row.get(name, default)
-    return default if isinstance(value, float) and math.isnan(value) else str(value)
+    return default if isinstance(value, float) and math.isnan(value) else schema.canonical_text(str(value)) or default
 
 
 @functools.lru_cache(maxsize=4096)
@@ -80,7 +94,7 @@ def _view(field, value, language, number, reason):
         value = str(value).lower()
     elif isinstance(value, float) and math.isnan(value):
         value = None
-    elif isinstance(value, (int, float)):
+    elif isinstance(value, (int, float, decimal.Decimal, datetime.date, datetime.time)):
         value = str(value)
     elif not isinstance(value, (str, bytes)):
         return schema.View(field, str(value)[:80], language, number, "neither a text, a number, nor a list of them")
@@ -96,7 +110,7 @@ class KindGuess:
     def see(self, item):
         """Takes the views of an `Item` into account."""
         for view in item.views:
-            if not view.field or view.field == "split":
+            if not view.field or view.field in schema.RESERVED:
                 continue
             self._totals[view.field] += 1
             if view.language != schema.UNDETERMINED:
@@ -129,10 +143,10 @@ class KindGuess:
 
     def _infer(self, field, total):
         for kind in _EXTENSIONS:
-            if self._fitting[field, kind] > 0.9 * total:
+            if self._fitting[field, kind] > 0.5 * total:
                 return kind
-        if field == "label":
-            return "label"
+        if field in ("label", "text"):
+            return field
         few = len(self._different[field]) <= min(_LABEL_CLASSES, total / 2)
         return "label" if few and field not in self._tagged else "text"
 

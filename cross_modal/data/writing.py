@@ -18,6 +18,7 @@ from cross_modal.data import schema
 
 VERSION = "1.0.0"
 _SHARD_BYTES = 2**25
+_ITEM_BYTES = 2**30  # Protocol buffers hold no more than two of them.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,13 @@ def plan_shards(index, stage, keys, folder, shard_bytes=_SHARD_BYTES):
             continue
         views = views[np.argsort(place[index.id[views]], kind="stable")]
         item = np.cumsum(np.diff(index.id[views], prepend=-1) != 0) - 1
-        before = np.concatenate([[0], np.cumsum(np.bincount(item, index.size[views]))])[item]  # Bytes of the items before.
+        sizes = np.bincount(item, index.size[views])
+        if sizes.max() > _ITEM_BYTES:
+            large = ids[index.id[views[item == sizes.argmax()][0]]]
+            raise schema.TableError(
+                f"Expected items of at most {_ITEM_BYTES:,} bytes. Received: {sizes.max():,.0f} under the id {large!r}. Give its views several ids, and one group."
+            )
+        before = np.concatenate([[0], np.cumsum(sizes)])[item]  # Bytes of the items before.
         shard = np.unique((before // shard_bytes).astype(np.int64), return_inverse=True)[1]
         for number, some in enumerate(np.split(np.arange(len(views)), np.flatnonzero(np.diff(shard)) + 1)):
             made = Shard(stage.work, folder, tuple(index.names["fields"][: len(stage.kinds)]), split, number, int(shard[-1]) + 1, int(item[some[-1]] - item[some[0]] + 1))
@@ -128,10 +135,12 @@ def _read_values(work, plan):
 def _serialize(fields, plan, values, places):
     """Returns the bytes of an item as `features_of` describes it; the same bytes for the same item, which TFDS's own writer does not promise."""
     entries = {"id": [plan["id"][places[0]].encode()], "group": [plan["group"][places[0]].encode()]}
-    for field in fields:
-        own = [place for place in places if plan["field"][place] == field]
-        entries[f"{field}/value"] = [values[place] for place in own]
-        entries[f"{field}/language"] = [plan["language"][place].encode() for place in own]
+    own = {field: [] for field in fields}
+    for place in places:
+        own[plan["field"][place]].append(place)
+    for field, some in own.items():
+        entries[f"{field}/value"] = [values[place] for place in some]
+        entries[f"{field}/language"] = [plan["language"][place].encode() for place in some]
     features = {name: tf_feature_pb2.Feature(bytes_list=tf_feature_pb2.BytesList(value=entry)) for name, entry in entries.items()}
     example = tf_example_pb2.Example(features=tf_feature_pb2.Features(feature=features))
     return example.SerializeToString(deterministic=True)

@@ -250,3 +250,52 @@ def test_bucketing_wants_a_field_with_a_length(made, name):
     dataset, features, languages = made
     with pytest.raises(ValueError, match="there is none"):
         batches(dataset, "train", {"image": features["image"]}, languages, 4, bucket_by=name)
+
+
+def test_augmentation_is_repeatable_and_can_be_gone_on_with(made):
+    options = {"size": 6, "draws": {"text": 2, "image": 1, "label": 1}, "seed": 5, "modality_dropout": 0.5}
+    options["augment"] = {"text": {"word_dropout": 0.5}, "image": {"brightness": 0.3, "shift": 0.2}}
+    first = taken(6, listed(made, **options))
+    same(first, taken(6, listed(made, **options)))
+    same(first[3:], taken(3, listed(made, start=3, **options)))
+    plain = taken(6, listed(made, **{**options, "augment": {}, "modality_dropout": 0.0}))
+    assert all((a["id"] == b["id"]).all() and (a["text"]["key"] == b["text"]["key"]).all() for a, b in zip(first, plain))
+    assert sum(a["text"]["mask"].sum() for a in first) < 0.7 * sum(b["text"]["mask"].sum() for b in plain)
+    assert any(np.abs(a["image"]["value"] - b["image"]["value"]).max() > 0.05 for a, b in zip(first, plain))
+
+
+def test_without_a_seed_nothing_is_augmented(made):
+    same(taken(3, listed(made, size=6)), taken(3, listed(made, size=6, augment={"text": {"word_dropout": 0.9}}, modality_dropout=1.0)))
+
+
+def test_rare_classes_are_shown_as_often_as_common_ones(made):
+    def counts(**options):
+        found = [
+            item
+            for batch in taken(60, listed(made, size=5, seed=1, draws={"text": 1, "image": 1, "label": 1}, **options))
+            for item in batch["label"]["value"].ravel()[batch["label"]["mask"].ravel()]
+        ]
+        return np.bincount(found, minlength=2)
+
+    plain, even = counts(), counts(oversample={"label": 1.0})
+    assert plain[0] / plain[1] > 1.6 and 0.75 < even[0] / even[1] < 1.3
+
+
+def test_languages_can_be_oversampled(made):
+    tr = [
+        np.mean([(batch["text"]["language"] == 3).mean() for batch in taken(60, listed(made, size=5, seed=1, draws={"text": 1, "image": 1, "label": 1}, **options))])
+        for options in ({}, {"oversample": {"text": 1.0}})
+    ]
+    assert tr[1] > tr[0]
+
+
+def test_mixup_needs_numbers(made):
+    with pytest.raises(ValueError, match="`mixup` for pictures and sounds alone. Received: mixup=0.2 with the text text"):
+        listed(made, size=5, seed=1, mixup=0.2)
+
+
+def test_unknown_fields_of_options_are_told(made):
+    with pytest.raises(KeyError, match="`oversample` to name fields of the dataset: .*Received: topic"):
+        listed(made, size=5, seed=1, oversample={"topic": 1.0})
+    with pytest.raises(ValueError, match="`augment` to name fields among text, image, label. Received: photo"):
+        listed(made, size=5, seed=1, augment={"photo": {}})

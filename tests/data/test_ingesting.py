@@ -359,14 +359,14 @@ def test_after_a_stop_a_higher_max_bad_goes_on(tmp_path):
 def test_after_an_interruption_it_starts_anew(tmp_path):
     table = lines(tmp_path, TEXTS)
     (tmp_path / "out" / "items").mkdir(parents=True)
-    (tmp_path / "out" / "work").mkdir()
-    (tmp_path / "out" / "work" / "read.json").write_text("{}")
+    (tmp_path / "out" / ".ingest").mkdir()
+    (tmp_path / "out" / ".ingest" / "read.json").write_text("{}")
     assert sum(made(table).splits.values()) == 40
 
 
 def test_a_table_with_nothing_usable_is_told_in_words(tmp_path):
     table = lines(tmp_path, [{"image": "none.png", "split": "train"}, {"image": "none2.png", "split": "train"}])
-    with pytest.raises(TableError, match="expected a view that can be used. Received 2 that cannot; see quarantine.csv"):
+    with pytest.raises(TableError, match=r"expected a view that can be used. Received 2 that cannot: image: missing \(2\)\. See quarantine.csv"):
         made(table, max_bad=1, kinds={"image": "image"})
 
 
@@ -375,7 +375,7 @@ def test_a_table_with_nothing_usable_is_told_in_words(tmp_path):
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.5, 0.5, 0.5), (1.5, -0.5, 0.0), (0, 0, 0)])
 def test_fractions_error_says_what_came(tmp_path, fractions):
-    with pytest.raises(ValueError, match=r"Expected `fractions` to be three shares that add up to 1\. Received: fractions=\("):
+    with pytest.raises(ValueError, match=r"Expected `fractions` \(--splits\) to be three shares that add up to 1\. Received: fractions=\("):
         made(lines(tmp_path, TEXTS), fractions=fractions)
 
 
@@ -455,7 +455,7 @@ def test_broken_rows_unknown_languages_and_contradictions_are_listed(tmp_path):
         ("1", "label", "contradicting labels under one id", "a"),
         ("41", "label", "contradicting labels under one id", "b"),
         ("42", "text", "unknown language tag 'germanic'", "Hallo"),
-        ("43", "split", "split is none of train, validation, test", "dev-set"),
+        ("43", "split", "split is none of train, validation (val, valid, dev), test", "dev-set"),
         ("44", "", "broken row: no JSON object", ""),
     ]
     with pytest.raises(TableError, match="Expected at most 1.0% of 125 views.*row: broken row: no JSON object"):
@@ -565,3 +565,50 @@ def test_any_table_is_a_dataset_or_a_clear_error(files, rows, kinds):
         for name, field in dataset.fields.items():
             for raw, _ in views[name]:
                 assert raw and (field.kind != "image" or raw.startswith(b"\x89PNG")) and (field.kind != "audio" or raw.startswith(b"RIFF")) and b"root:" not in raw
+
+
+def test_validation_that_the_table_lacks_is_told(tmp_path):
+    rows = [{"id": str(i), "text": f"text {i}", "split": "train" if i < 30 else "test"} for i in range(40)]
+    dataset = made(lines(tmp_path, rows))
+    assert dataset.splits == {"train": 27, "validation": 3, "test": 10}
+    assert dataset.describe()["table"]["drawn"] == "3 of the table's training items for the validation that it lacks; --splits 1,0,0 leaves them"
+    kept = made(lines(tmp_path, rows), fractions=(1.0, 0.0, 0.0))
+    assert kept.splits == {"train": 30, "test": 10} and "drawn" not in kept.describe()["table"]
+
+
+def test_rows_without_views_do_not_shift_the_quarantine(tmp_path):
+    """A chunk of rows that hold nothing."""
+    rows = [{"id": "a", "label": "x", "text": "one"}] * 256 + [{"id": str(i)} for i in range(256)] + [{"id": "b", "label": label, "text": "two"} for label in "xy"]
+    made(lines(tmp_path, rows), max_bad=0.5)
+    assert [(one["row"], one["path"]) for one in quarantine(tmp_path / "out")] == [("513", "x"), ("514", "y")]
+
+
+def test_combining_marks_beyond_measure_take_no_time(tmp_path):
+    rows = [{"text": "a" + "\u0301\u0316" * 40_000}, {"text": "e" + "\u0301" * 3}, {"text": "a" * 200_000}]
+    made(lines(tmp_path, rows), max_bad=1, kinds={"text": "text"})
+    assert [one["reason"] for one in quarantine(tmp_path / "out")] == ["more than 500 combining marks on one character", "over the length limit"]
+
+
+def test_one_long_label_does_not_lengthen_all(tmp_path):
+    import tracemalloc
+
+    rows = [{"id": str(i), "label": f"class {i}" if i else "x" * 90_000} for i in range(500)]
+    path = lines(tmp_path, rows)
+    tracemalloc.start()
+    made(path)
+    assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("share", [-1, 2, float("nan")])
+def test_max_bad_is_a_share(tmp_path, share):
+    with pytest.raises(ValueError, match="between 0 and 1. Received: max_bad="):
+        made(lines(tmp_path, TEXTS), max_bad=share)
+
+
+def test_an_item_that_no_record_can_hold_is_told(tmp_path, monkeypatch):
+    from cross_modal.data import writing
+
+    monkeypatch.setattr(writing, "_ITEM_BYTES", 500)
+    with pytest.raises(TableError, match="at most 500 bytes. Received: .* under the id 'big'. Give its views several ids"):
+        made(lines(tmp_path, [*TEXTS, *({"id": "big", "text:en": f"a text of many letters {i}"} for i in range(30))]))

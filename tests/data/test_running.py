@@ -41,7 +41,13 @@ def expected(table, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     ingest(table, out, max_bad=0.1, progress=False)
     found = content(out)
-    assert sorted(name for name in found if "tfrecord" not in name) == ["items/1.0.0/dataset_info.json", "items/1.0.0/features.json", "items/1.0.0/metadata.json", "quarantine.csv"]
+    assert sorted(name for name in found if "tfrecord" not in name) == [
+        "items/1.0.0/dataset_info.json",
+        "items/1.0.0/features.json",
+        "items/1.0.0/metadata.json",
+        "items/1.0.0/quarantine.csv",
+        "quarantine.csv",
+    ]
     return found
 
 
@@ -80,7 +86,7 @@ def test_what_was_done_before_a_stop_is_not_done_again(table, expected, tmp_path
     first, second = [], []
     with pytest.raises(KeyboardInterrupt):
         ingest(table, tmp_path / "out", max_bad=0.1, progress=False, runner=counted(first, after))
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "work").glob("views-*")}
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / ".ingest").glob("views-*")}
     assert len(before) >= 2 * after
     ingest(table, tmp_path / "out", max_bad=0.1, progress=False, runner=counted(second))
     assert len(second) <= 5 + 3 - after  # Five chunks and three splits in all.
@@ -104,7 +110,7 @@ def test_a_mended_file_costs_its_chunk_alone(table, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(TableError, match="What is done is kept"):
         ingest(table, out, max_bad=0.0001, progress=False)
-    done = {path.name for path in (out / "work").glob("views-*.parquet")}
+    done = {path.name for path in (out / ".ingest").glob("views-*.parquet")}
     assert done
     (tmp_path / "new").mkdir()
     bad = table.parent / "0.png"

@@ -36,7 +36,8 @@ def index_of(rows):
                 columns["language"].append(1)
                 columns["reason"].append(0)
     kinds = {"split": np.int8, "hash": np.uint64}
-    return Index(names, {name: np.array(column, kinds.get(name, np.int64)) for name, column in columns.items()}, np.zeros((0, 768), np.uint8), [], lambda place: "")
+    columns = {name: np.array(column, kinds.get(name, np.int64)) for name, column in columns.items()}
+    return Index(names, columns, np.zeros((0, 768), np.uint8), [], lambda places: [""] * len(places))
 
 
 def same_of(index):

@@ -1,9 +1,13 @@
+import datetime
+import decimal
 import json
 import math
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
-from cross_modal.data import TableError
+from cross_modal.data import TableError, schema
 from cross_modal.data.sources import open_source
 from cross_modal.data.table import KindGuess, read_items
 
@@ -48,7 +52,7 @@ def test_false_and_zero_are_values(tmp_path):
 
 def test_no_number_is_told_from_no_value(tmp_path):
     (item,) = read(lines(tmp_path, {"label": math.nan, "text": None, "id": math.nan, "group": "g"}))
-    assert [(view.field, view.value) for view in item.views] == [("label", None)] and item.id == "row-1" and item.group == "g"
+    assert [(view.field, view.value) for view in item.views] == [("label", None)] and item.id == "row-1 (no id)" and item.group == "g"
 
 
 def test_wide_and_long_form_are_the_same_items(tmp_path):
@@ -80,15 +84,15 @@ def test_the_numbers_before_the_rows_of_pandas_are_passed_over(tmp_path):
     assert [(view.field, view.value) for item in read(written(tmp_path, ",text\n0,a\n1,b\n")) for view in item.views] == [("text", "a"), ("text", "b")]
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "dev", "validation"])
+@pytest.mark.parametrize("name", ["val", "valid", "dev", "validation", "Validation", " VAL "])
 def test_validation_has_several_names(tmp_path, name):
     assert read(lines(tmp_path, {"split": name, "text": "a"}))[0].split == "validation"
 
 
-@pytest.mark.parametrize("split", ["holdout", "Train", 3, ["train"], {"a": 1}])
+@pytest.mark.parametrize("split", ["holdout", "tr", 3, ["train"], {"a": 1}])
 def test_a_row_of_another_split_cannot_be_used(tmp_path, split):
     """It could be of the test part: it goes into none."""
-    assert reasons(lines(tmp_path, {"text": "a"}, {"text": "a", "split": split})) == [("split", str(split), "split is none of train, validation, test")]
+    assert reasons(lines(tmp_path, {"text": "a"}, {"text": "a", "split": split})) == [("split", str(split), "split is none of train, validation (val, valid, dev), test")]
 
 
 @pytest.mark.parametrize("tag", ["english", "e n", 7, ["en"]])
@@ -129,7 +133,7 @@ def test_a_given_kind_goes_before_the_values(tmp_path):
     assert kinds_of(path, {"topic": "text"}) == {"topic": "text", "image": "image"}
 
 
-@pytest.mark.parametrize("bad, kind", [(1, "image"), (2, "text")])
+@pytest.mark.parametrize("bad, kind", [(1, "image"), (9, "image"), (10, "text")])
 def test_most_files_decide_the_kind(tmp_path, bad, kind):
     assert kinds_of(lines(tmp_path, *({"id": i, "file": "none" if i < bad else f"{i}.png"} for i in range(20)))) == {"file": kind}
 
@@ -146,3 +150,44 @@ def test_kind_errors(tmp_path):
         kinds_of(path, {"caption": "text"})
     with pytest.raises(TableError, match="Expected the kind of text to be one of image, text, audio, label. Received: words"):
         kinds_of(path, {"text": "words"})
+
+
+def test_content_with_a_few_bad_cells_is_still_content(tmp_path):
+    png = bytes.fromhex("89504e470d0a1a0a") + b"rest"
+    guess = KindGuess()
+    for number, value in enumerate([png, png, b"", b"garbage", png]):
+        guess.see(schema.Item(str(number), "", "", [schema.View("img", value, "und", number)]))
+    assert guess.kinds() == {"img": "image"}
+
+
+def test_a_field_called_text_is_text(tmp_path):
+    assert kinds_of(lines(tmp_path, *({"text": "ab"[i % 2], "topic": "ab"[i % 2]} for i in range(20)))) == {"text": "text", "topic": "label"}
+
+
+def test_ids_and_groups_are_the_same_in_either_normal_form(tmp_path):
+    one, two = read(lines(tmp_path, {"id": "caf\u00e9 ", "group": "\u00fc", "text": "a"}, {"id": "cafe\u0301", "group": "u\u0308", "text": "b"}))
+    assert one.id == two.id and one.group == two.group
+
+
+def test_a_row_without_an_id_is_no_other_rows(tmp_path):
+    items = read(lines(tmp_path, {"id": "row-2", "text": "a"}, {"id": "", "text": "b"}, {"text": "c"}))
+    assert len({item.id for item in items}) == 3
+
+
+def test_ids_of_broken_encoding_are_not_made_one(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"id,text\ncaf\xe9,a\ncaf\xe8,b\n")
+    items = list(read_items(open_source(tmp_path / "t.csv", encoding="utf-8")))
+    assert [view.reason for item in items for view in item.views] == ["broken encoding of the id or group"] * 2
+
+
+def test_ignored_fields_and_columns(tmp_path):
+    path = lines(tmp_path, {"text:en": "a", "text:de": "b", "date": "2020", "x:y y": 1, "c": "c"})
+    assert [view.field for item in read_items(open_source(path), ["date", "x:y y", "text"]) for view in item.views] == ["c"]
+    with pytest.raises(TableError, match="expected ignored fields among text:en, .*Received: dote"):
+        list(read_items(open_source(path), ["dote", "x:y y"]))
+
+
+def test_dates_and_decimals_are_texts(tmp_path):
+    table = pyarrow.table({"when": [datetime.date(2020, 1, 2)], "price": [decimal.Decimal("1.50")]})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    assert [view.value for item in read(tmp_path / "t.parquet") for view in item.views] == ["2020-01-02", "1.50"]

@@ -1,0 +1,84 @@
+"""The command line `cross-modal`. TensorFlow is imported inside the verbs alone, so that `--help` answers at once."""
+
+import argparse
+import os
+import sys
+
+from cross_modal.cli import data, runs
+
+_VERBS = {
+    "demo": ("train, score, export and query on the embedded sample, in one go", "cross-modal demo --out saved_models/demo"),
+    "ingest": (
+        "read a table, check it, and write a dataset; a run that was stopped goes on",
+        "cross-modal ingest items.jsonl --out dataset --field caption=text\n  cross-modal ingest photos/ --check\n"
+        "  cross-modal ingest tfds:coco_captions --out dataset --map image=image --map text:en=captions/text",
+    ),
+    "datasets": ("list the datasets of TFDS by modality, and the tables under a folder", "cross-modal datasets data --modality image"),
+    "describe": ("say what a dataset, a run or an export holds", "cross-modal describe dataset"),
+    "train": ("train a task on a dataset", "cross-modal train dataset --run saved_models/first --task alignment --set training.epochs=30"),
+    "evaluate": ("score a run on a split", "cross-modal evaluate saved_models/first --split test"),
+    "predict": ("answer for the items of a table, one JSON line each", "cross-modal predict saved_models/first items.jsonl > answers.jsonl"),
+    "search": (
+        "find what is nearest to a text, picture or sound",
+        "cross-modal search saved_models/first text:tr=yüz --target image\n  cross-modal search saved_models/first audio:fr=question.wav --target text --language en",
+    ),
+    "export": ("write a SavedModel that takes raw strings and bytes", "cross-modal export saved_models/first"),
+}
+
+
+_WITHOUT_TENSORFLOW = ("ingest", "datasets")
+
+
+def main(arguments=None):
+    """Runs the command line.
+
+    Args:
+        arguments: list of str; None for those of the process.
+
+    Returns:
+        Exit status: 0, or 1 after an error that the user can mend.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        if options.verb not in _WITHOUT_TENSORFLOW:
+            _load_quietly()
+        getattr(data if hasattr(data, options.verb) else runs, options.verb)(options)
+    except (ValueError, KeyError, OSError, ModuleNotFoundError) as error:
+        if options.debug:
+            raise
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"cross-modal {options.verb}: {message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        onward = {"train": " It goes on with --resume.", "ingest": " It goes on when it is started again."}
+        print(f"cross-modal {options.verb}: stopped.{onward.get(options.verb, '')}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _load_quietly():
+    """Imports TensorFlow without the lines about processors that it prints before any setting of ours can reach it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow_text  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="cross-modal", description="One model for pictures, sound and text in several languages.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    made = {}
+    for name, (words, example) in _VERBS.items():
+        made[name] = verbs.add_parser(
+            name, help=words, description=words[0].upper() + words[1:] + ".", epilog=f"example:\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        made[name].add_argument("--debug", action="store_true", help="show where an error comes from")
+    data.add_arguments(made)
+    runs.add_arguments(made)
+    return parser

@@ -1,0 +1,130 @@
+"""The verbs about runs: what is trained on a dataset."""
+
+import json
+import pathlib
+import sys
+
+
+def add_arguments(verbs):
+    """Adds the arguments of the verbs here; `verbs` is a dict of name to parser."""
+    add = verbs["train"].add_argument
+    add("dataset", nargs="?", help="folder of the dataset; may stand in --config instead")
+    add("--run", required=True, help="folder of the run")
+    add("--task", help="alignment, classification, or module:name")
+    add("--config", metavar="RUN.YAML", help="take the keys from this file")
+    add("--set", action="append", default=[], metavar="A.B=VALUE", help="set a key of run.yaml; may be repeated")
+    add("--resume", action="store_true", help="go on with the run in the folder")
+    for name in ("evaluate", "predict", "search", "export"):
+        verbs[name].add_argument("run", help="folder of the run")
+    add = verbs["evaluate"].add_argument
+    add("--split", default="test", help="(%(default)s)")
+    add("--dataset", help="another dataset than the one it was trained on")
+    verbs["predict"].add_argument("table", help=".csv, .tsv or .jsonl; media are paths relative to it")
+    add = verbs["search"].add_argument
+    add("query", metavar="FIELD[:LANGUAGE]=VALUE", help="what to look for: a text, or the path of a picture or recording")
+    add("--target", default="image", metavar="FIELD", help="field to find (%(default)s)")
+    add("--language", help="find views in this language only")
+    add("--dataset", help="where to look; the dataset it was trained on")
+    add("--split", default="test", help="(%(default)s)")
+    add("-k", type=int, default=5, help="how many to show (%(default)s)")
+    verbs["export"].add_argument("--out", help="folder of the SavedModel (RUN/export)")
+
+
+def train(options):
+    from cross_modal import config, evaluation, report, training
+    from cross_modal.data import Dataset
+
+    run = pathlib.Path(options.run)
+    if options.resume:
+        full, task = config.load_task(run)
+    else:
+        given = config.read_config(options.config) if options.config else {}
+        given |= {name: value for name, value in (("dataset", options.dataset), ("task", options.task)) if value}
+        full = config.resolve(config.set_keys(given, options.set))
+        if (run / "run.yaml").exists():
+            raise FileExistsError(f"Expected a folder without a run. Received: {run}. Give another --run, go on with --resume, or delete it.")
+        features, languages = config.make_features(full)
+        task = config.make_task(full, features, languages)
+        config.save_run(run, full, features, languages)
+    dataset = Dataset(full["dataset"])
+    model = training.fit(task, dataset, run, seed=full["seed"], resume=options.resume, **full["training"])
+    report.history_picture(run / "history.csv", run / "history.png")
+    split = "validation" if "validation" in dataset.splits else "train"
+    print(f"\n{split}\n{task.summary(evaluation.evaluate(task, model, dataset, split, run=run))}")
+    print(f"\n{run}: run.yaml, model.keras, history.csv, history.png, metrics.json. Next: cross-modal evaluate {run}; cross-modal export {run}")
+
+
+def _loaded(run):
+    import keras
+
+    from cross_modal.config import load_task
+
+    config, task = load_task(run)
+    if not (pathlib.Path(run) / "model.keras").exists():
+        raise FileNotFoundError(f"Expected a trained run. Received: {run}, which has no model.keras yet. Go on with `cross-modal train --run {run} --resume`.")
+    return config, task, keras.models.load_model(pathlib.Path(run) / "model.keras")
+
+
+def evaluate(options):
+    from cross_modal import evaluation
+    from cross_modal.data import Dataset
+
+    config, task, model = _loaded(options.run)
+    dataset = Dataset(options.dataset or config["dataset"])
+    print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=options.run)))
+
+
+def predict(options):
+    from cross_modal import serving
+    from cross_modal.data import read_examples
+
+    _, task, model = _loaded(options.run)
+    kinds = {name: feature.kind for name, feature in task.features.items()}
+
+    def examples():
+        for example, bad in read_examples(options.table, kinds):
+            for one in bad:
+                print(f"{options.table}, row {one['row']}, field {one['field']}: {one['reason']}: {one['path']}", file=sys.stderr)
+            yield example
+
+    for answer in serving.predict(task.endpoints(model), examples()):
+        print(json.dumps(answer, ensure_ascii=False), flush=True)
+
+
+def search(options):
+    from cross_modal import serving
+    from cross_modal.data import Dataset, media
+    from cross_modal.data.schema import UNDETERMINED, parse_column
+
+    config, task, model = _loaded(options.run)
+    column, equals, value = options.query.partition("=")
+    if not equals:
+        raise ValueError(f"Expected a query FIELD[:LANGUAGE]=VALUE, such as text:tr=yüz or image=cat.png. Received: {options.query!r}")
+    field, language = parse_column(column)
+    endpoints = task.endpoints(model)
+    serving.embedder(endpoints, field)  # An unknown field is told before the gallery is embedded.
+    kind = task.features[field].kind
+    if kind in ("image", "audio"):
+        path = pathlib.Path(value)
+        try:
+            raw = media.read_media(path.parent, path.name)
+            value = media.canonical_image(raw) if kind == "image" else media.canonical_audio(raw)
+        except media.MediaError as error:
+            raise ValueError(f"Expected the path of a file for {field}. Received: {value}, which is {error}") from error
+    gallery = serving.build_gallery(endpoints, Dataset(options.dataset or config["dataset"]), options.split, options.target, options.language)
+    shown = task.features[options.target].kind == "text"
+    print(f"{'cosine':>6}  {'id':<12}  {options.target}")
+    for place, cosine in serving.search(endpoints, gallery, field, value, language or UNDETERMINED, options.k):
+        what = gallery.values[place].decode() if shown else f"{len(gallery.values[place]):,} bytes"
+        tag = "" if gallery.languages[place] == UNDETERMINED else f"  ({gallery.languages[place]})"
+        print(f"{cosine:>6.3f}  {gallery.ids[place]:<12}  {what}{tag}")
+
+
+def export(options):
+    from cross_modal import exporting
+    from cross_modal.cli.data import describe_path
+
+    _, task, model = _loaded(options.run)
+    folder = exporting.export(task, model, options.out or pathlib.Path(options.run) / "export")
+    describe_path(folder)
+    print(f"\n{folder}: a SavedModel that takes raw strings and bytes, for TensorFlow Serving, KServe, or tf.saved_model.load")
