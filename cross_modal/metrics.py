@@ -1,7 +1,7 @@
 """Functions of references and hypotheses; scikit-learn does the counting where it can."""
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 
 def ranks(similarity, relevant):
@@ -44,3 +44,71 @@ def accuracy(references, hypotheses):
 def macro_f1(references, hypotheses):
     """Returns the mean F1 over the classes that occur in the references."""
     return float(f1_score(references, hypotheses, labels=sorted(set(references)), average="macro", zero_division=0.0))
+
+
+def average_precision(references, scores):
+    """Returns the area under the precision-recall curve, the mean over the classes that occur.
+
+    Args:
+        references: bool `(examples, classes)`.
+        scores: float `(examples, classes)`.
+
+    Returns:
+        Pair of the mean and float `(classes,)`, NaN for a class that does not occur.
+    """
+    references = np.asarray(references, bool)
+    each = np.array([average_precision_score(right, own) if right.any() else np.nan for right, own in zip(references.T, np.asarray(scores).T)])
+    return float(np.nanmean(each)), each
+
+
+def calibration_error(right, confidence, bins=15):
+    """Returns how far confidence is from the share of right answers, on average over answers of like confidence.
+
+    Args:
+        right: bool `(examples,)`.
+        confidence: float `(examples,)` between 0 and 1.
+        bins: number of equal intervals of confidence.
+
+    Source:
+        Guo et al. (2017), "On Calibration of Modern Neural Networks", equation 3.
+    """
+    right, confidence = np.asarray(right, float), np.asarray(confidence, float)
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, right - confidence, bins)
+    return float(np.abs(gaps).sum() / len(right))
+
+
+def confusion(references, hypotheses, classes):
+    """Counts how often each class is answered for each: int `(classes, classes)`, a row a reference."""
+    return np.bincount(np.asarray(references) * classes + np.asarray(hypotheses), minlength=classes**2).reshape(classes, classes)
+
+
+def f1_of(counts):
+    """Returns the macro F1 of confusion matrices, over the classes that occur in the references: float of the shape before the last two axes of `counts`."""
+    counts = np.asarray(counts, float)
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    said = counts.sum(-1) + counts.sum(-2)
+    each = np.divide(2 * right, said, out=np.zeros_like(right), where=said > 0)
+    there = counts.sum(-1) > 0
+    return (each * there).sum(-1) / np.maximum(there.sum(-1), 1)
+
+
+def bootstrap(counts, resamples=1000, seed=0):
+    """Estimates the spread of accuracy and macro F1 over tables of examples like this one.
+
+    Args:
+        counts: int `(classes, classes)`, see `confusion`.
+        resamples: number of tables drawn.
+        seed: of the draw.
+
+    Returns:
+        Dict of `accuracy` and `macro_f1` to the bounds between which 95 % of them lie.
+
+    Source:
+        Efron and Tibshirani (1993), "An Introduction to the Bootstrap", section 13.3 (percentiles).
+    """
+    counts = np.asarray(counts)
+    chance = np.random.default_rng(seed)
+    tables = chance.multinomial(counts.sum(), counts.ravel() / counts.sum(), resamples).reshape(resamples, *counts.shape)
+    scores = {"accuracy": np.trace(tables, axis1=1, axis2=2) / counts.sum(), "macro_f1": f1_of(tables)}
+    return {name: [round(float(bound), 4) for bound in np.percentile(values, [2.5, 97.5])] for name, values in scores.items()}

@@ -17,12 +17,13 @@ _BEST = "checkpoints/best.weights.h5"
 
 
 def fit(
-    task, dataset, run, *, epochs=20, steps_per_epoch=None, batch_size=64, optimizer="adamw", learning_rate=2e-3, weight_decay=0.01,
-    clipnorm=1.0, warmup=0.1, patience=None, bucket_by=None, cache=True, jit_compile="auto", seed=0, resume=False, progress=True,
+    task, dataset, run, *, epochs=20, steps_per_epoch=None, batch_size=64, optimizer="adamw", learning_rate=2e-3, schedule="cosine", warmup=0.1,
+    weight_decay=0.01, clipnorm=1.0, ema=None, precision="float32", patience=None, bucket_by=None, cache=True, augment=None, modality_dropout=0.0, mixup=0.0,
+    oversample=None, jit_compile="auto", seed=0, resume=False, progress=True,
 ):  # fmt: skip
     """Trains a task and saves the best model.
 
-    The learning rate rises linearly and falls along a cosine to zero. After each epoch `history.csv` gets a row and the folder `checkpoints`
+    After each epoch `history.csv` gets a row and the folder `checkpoints`
     the state, so that a run that was stopped goes on with `resume`.
 
     Args:
@@ -32,14 +33,18 @@ def fit(
         epochs: number of epochs.
         steps_per_epoch: batches in an epoch; None for as many as the items make.
         batch_size: items in a batch; at most the items of the training split are taken.
-        optimizer: name of a Keras optimizer.
+        optimizer: name of a Keras optimizer, such as "sgd", "adamw", "nadam"; or a dict of `name` and its other arguments.
         learning_rate: at its highest.
+        schedule: how it falls, see `SCHEDULES`.
+        warmup: share of the steps in which it rises, linearly, before.
         weight_decay: of the optimizer.
         clipnorm: largest norm of each weight's gradient, or None.
-        warmup: share of the steps in which the learning rate rises.
+        ema: momentum of the moving average of the weights (Polyak), such as 0.999, that is validated and saved in their place; None for none.
+        precision: Keras dtype policy, such as "mixed_bfloat16" on a GPU.
         patience: epochs without a lower validation loss before the end; None for never.
         bucket_by: see `batches`.
         cache: see `batches`.
+        augment: see `batches`, as `modality_dropout`, `mixup` and `oversample`.
         jit_compile: XLA; "auto" is what Keras thinks best for the device.
         seed: of weights, dropout, shuffling and draws.
         resume: whether to go on with the run in the folder; otherwise the folder must hold no run.
@@ -50,38 +55,45 @@ def fit(
 
     Raises:
         FileExistsError: if the folder holds a run and `resume` is False.
-        ValueError: if there are no items to train on, or the loss is no longer a number.
+        ValueError: if there are no items to train on, an option has no meaning, or the loss is no longer a number.
     """
     run = pathlib.Path(run)
     if (run / _STATE).exists() and not resume:
         raise FileExistsError(f"Expected a folder without a run. Received: {run}. Give another one, go on with resume (--resume), or delete it.")
     if not dataset.splits.get("train"):
         raise ValueError(f"Expected a dataset with a split train. Received: {dataset}")
+    if schedule not in SCHEDULES:
+        raise ValueError(f"Expected `schedule` to be one of {', '.join(SCHEDULES)}. Received: schedule={schedule}")
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     batch_size = min(batch_size, dataset.splits["train"])
     steps = steps_per_epoch or math.ceil(dataset.splits["train"] / batch_size)
 
     state = _read_state(run)
+    if (state["epoch"] >= epochs or state["stopped"]) and (run / "model.keras").exists():
+        return keras.models.load_model(run / "model.keras")
     keras.utils.set_random_seed(seed)
     if state["epoch"]:
         model = keras.models.load_model(_checkpoint(run, state["epoch"]))
         for generator, value in zip(_seed_generators(model), state["seeds"], strict=True):
             generator.assign(value)
     else:
-        model = task.build()
-        settings = {"learning_rate": learning_rate, "weight_decay": weight_decay, "clipnorm": clipnorm}
-        compiled = keras.optimizers.get({"class_name": optimizer, "config": {name: value for name, value in settings.items() if value is not None}})
+        model = _build(task, precision)
+        compiled = _optimizer(
+            optimizer, {"learning_rate": learning_rate, "weight_decay": weight_decay, "clipnorm": clipnorm, "use_ema": ema is not None or None, "ema_momentum": ema}
+        )
         compiled.build(model.trainable_variables)  # Built inside the first step it would have that step traced twice.
         model.compile(optimizer=compiled, jit_compile=jit_compile, **task.objective())
 
     def data(split, seed, start=0):
         made = batches(
             dataset, split, task.features, task.languages, batch_size, draws=task.draws, seed=seed, bucket_by=bucket_by if seed is not None else None,
-            cache=cache, start=start,
+            cache=cache, start=start, augment=augment or {}, modality_dropout=modality_dropout, mixup=mixup, oversample=oversample or {},
         )  # fmt: skip
         return made.map(task.example)
 
-    callbacks = [_Schedule(learning_rate, warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress)]
+    averaged = keras.callbacks.SwapEMAWeights() if ema is not None else None
+    callbacks = [_Schedule(learning_rate, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
+    callbacks += [averaged] if averaged else []
     if state["epoch"] < epochs and not state["stopped"]:
         validation = data("validation", None) if dataset.splits.get("validation") else None
         model.fit(
@@ -94,15 +106,46 @@ def fit(
     return model
 
 
+# How much of the highest learning rate is left: functions of the share of the steps since it was reached, and of the number of steps, then and now.
+SCHEDULES = {
+    "cosine": lambda share, rise, step: 0.5 * (1 + math.cos(math.pi * share)),
+    "linear": lambda share, rise, step: 1 - share,
+    "exponential": lambda share, rise, step: 0.01**share,
+    "inverse_sqrt": lambda share, rise, step: math.sqrt(rise / (step + 1)),
+    "constant": lambda share, rise, step: 1.0,
+}
+
+
+def _build(task, precision):
+    """Builds the model under a dtype policy, which its layers keep."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return task.build()
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _optimizer(given, settings):
+    options = {"name": given} if isinstance(given, str) else dict(given)
+    name = options.pop("name", "adamw")
+    config = {**{key: value for key, value in settings.items() if value is not None}, **options}
+    try:
+        return keras.optimizers.get({"class_name": name, "config": config})
+    except (ValueError, TypeError) as error:
+        known = sorted(key for key, one in vars(keras.optimizers).items() if isinstance(one, type) and issubclass(one, keras.optimizers.Optimizer) and key != "Optimizer")
+        raise ValueError(f"Expected `optimizer` to be one of {', '.join(known)}, or a dict of name and its arguments. Received: optimizer={given!r} ({error})") from error
+
+
 class _Schedule(keras.callbacks.Callback):
-    """Sets the learning rate of each step: a line up, then a cosine down to zero.
+    """Sets the learning rate of each step: a line up, then down by a schedule.
 
     A Keras schedule is traced once for each weight, which doubles the time until the first step.
     """
 
-    def __init__(self, highest, warmup, steps, epochs):
+    def __init__(self, highest, schedule, warmup, steps, epochs):
         super().__init__()
-        self.highest, self.steps, self.all = highest, steps, steps * epochs
+        self.highest, self.schedule, self.steps, self.all = highest, schedule, steps, steps * epochs
         self.rise = max(1, round(warmup * self.all))
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -115,7 +158,7 @@ class _Schedule(keras.callbacks.Callback):
         """Returns the learning rate of a step, counted from 0."""
         if step < self.rise:
             return self.highest * (step + 1) / self.rise
-        return self.highest * 0.5 * (1 + math.cos(math.pi * (step - self.rise) / max(1, self.all - self.rise)))
+        return self.highest * self.schedule((step - self.rise) / max(1, self.all - self.rise), self.rise, step)
 
 
 def _checkpoint(run, epoch):
@@ -140,8 +183,9 @@ class _Keeper(keras.callbacks.Callback):
     Stock callbacks forget the best value and the patience over a restart; here all of it is in `state.json`.
     """
 
-    def __init__(self, run, state, patience, epochs, steps, progress):
+    def __init__(self, run, state, patience, epochs, steps, progress, averaged):
         super().__init__()
+        self.averaged = averaged
         self.run, self.state, self.patience, self.epochs = run, state, patience, epochs
         self.show, self.bar = progress, None
         if progress and sys.stderr.isatty():
@@ -169,7 +213,7 @@ class _Keeper(keras.callbacks.Callback):
         value = logs.get("val_loss")
         better = value is not None and (self.state["best"] is None or value < self.state["best"])
         if better:
-            self.model.save_weights(self.run / _BEST)
+            self._save_best()
         wait = 0 if better else self.state["wait"] + 1
         stopped = self.patience is not None and value is not None and wait >= self.patience
         seeds = [generator.numpy().tolist() for generator in _seed_generators(self.model)]
@@ -181,6 +225,13 @@ class _Keeper(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.bar:
             self.bar.close()
+
+    def _save_best(self):
+        if self.averaged:
+            self.averaged.on_test_begin()  # Takes the moving average in.
+        self.model.save_weights(self.run / _BEST)
+        if self.averaged:
+            self.averaged.on_test_end()
 
     def _save_state(self):
         """Saves so that a run killed at any moment has a state and the model that it is of."""

@@ -85,3 +85,32 @@ def test_macro_f1_has_no_class_of_its_own_for_a_wrong_answer():
     assert metrics.macro_f1(["a", "b"], ["a", "z"]) == pytest.approx(0.5)  # a: 1, b: 0; z is in no reference.
     assert metrics.macro_f1(["a", "a"], ["b", "b"]) == 0
     assert metrics.macro_f1(["a", "b"], ["a", "b"]) == 1
+
+
+def test_average_precision_by_hand():
+    mean, each = metrics.average_precision([[1, 0, 0], [0, 1, 0], [1, 0, 0]], [[0.9, 0.3, 0.1], [0.8, 0.2, 0.1], [0.7, 0.1, 0.1]])
+    assert each[:2] == pytest.approx([(1 + 2 / 3) / 2, 0.5]) and np.isnan(each[2])
+    assert mean == pytest.approx((5 / 6 + 0.5) / 2)
+
+
+def test_calibration_error_by_hand():
+    """Two bins: 0.8 said and half right, 0.6 said and all right."""
+    assert metrics.calibration_error([True, False, True, True], [0.8, 0.8, 0.6, 0.6]) == pytest.approx(0.5 * 0.3 + 0.5 * 0.4)
+    assert metrics.calibration_error([True, True], [1.0, 1.0]) == 0.0
+
+
+@hypothesis.given(strategies.lists(strategies.tuples(strategies.integers(0, 3), strategies.integers(0, 3)), min_size=1, max_size=40))
+def test_f1_of_counts_is_that_of_the_answers(pairs):
+    references, hypotheses = zip(*pairs)
+    counts = metrics.confusion(references, hypotheses, 4)
+    assert counts.sum() == len(pairs) and counts[references[0], hypotheses[0]] >= 1
+    assert metrics.f1_of(counts) == pytest.approx(metrics.macro_f1(references, hypotheses))
+
+
+def test_bootstrap_covers_and_narrows():
+    small, large = metrics.bootstrap(np.array([[8, 2], [2, 8]])), metrics.bootstrap(np.array([[800, 200], [200, 800]]))
+    for found, width in ((small, 0.35), (large, 0.035)):
+        for low, high in found.values():
+            assert low < 0.8 < high and high - low == pytest.approx(width, rel=0.25)
+    assert metrics.bootstrap(np.array([[5, 0], [0, 5]]))["accuracy"] == [1.0, 1.0]
+    assert metrics.bootstrap(np.array([[8, 2], [2, 8]]), seed=0) == small

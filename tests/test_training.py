@@ -93,7 +93,65 @@ def test_the_seed_decides_the_weights(task, dataset, whole, tmp_path):
     assert not np.allclose(other.get_weights()[0], whole[1].get_weights()[0], atol=1e-3)
 
 
-def test_the_learning_rate_rises_and_falls():
-    schedule = training._Schedule(1.0, 0.1, steps=10, epochs=10)
+@pytest.mark.parametrize(
+    "name, middle, end",
+    [("cosine", 0.5, 0.0), ("linear", 0.5, 0.0), ("exponential", 0.1, 0.01), ("inverse_sqrt", (10 / 56) ** 0.5, 10**-0.5), ("constant", 1.0, 1.0)],
+)
+def test_the_learning_rate_rises_and_falls(name, middle, end):
+    schedule = training._Schedule(1.0, training.SCHEDULES[name], 0.1, steps=10, epochs=10)
     assert schedule.at(0) == pytest.approx(0.1) and schedule.at(9) == pytest.approx(1.0)
-    assert schedule.at(55) == pytest.approx(0.5) and schedule.at(99) < 0.001
+    assert schedule.at(55) == pytest.approx(middle, abs=1e-3) and schedule.at(99) == pytest.approx(end, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    "optimizer, kind, momentum",
+    [("sgd", "SGD", 0.0), ({"name": "SGD", "momentum": 0.9}, "SGD", 0.9), ("nadam", "Nadam", None), ("rmsprop", "RMSprop", 0.0), ("adadelta", "Adadelta", None)],
+)
+def test_optimizers_by_their_keras_names(optimizer, kind, momentum):
+    made = training._optimizer(optimizer, {"learning_rate": 0.1, "weight_decay": 0.01, "clipnorm": 1.0, "ema_momentum": None})
+    config = made.get_config()
+    assert type(made).__name__ == kind and config["weight_decay"] == 0.01 and config["clipnorm"] == 1.0 and config.get("momentum") == momentum
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"optimizer": "adamm"}, "`optimizer` to be one of .*AdamW, .*Received: optimizer='adamm'"),
+        ({"optimizer": {"name": "sgd", "momentom": 1}}, "Received: optimizer={'name': 'sgd', 'momentom': 1}"),
+        ({"schedule": "cosin"}, "`schedule` to be one of cosine, linear, .*Received: schedule=cosin"),
+        ({"augment": {"image": {"rotate": 1}}}, "keys among scale, rotation, .*Received: rotate"),
+        ({"oversample": {"topic": 1.0}}, "Received: topic"),
+    ],
+)
+def test_options_without_a_meaning_are_told(task, dataset, tmp_path, options, words):
+    with pytest.raises((ValueError, KeyError), match=words):
+        fit(task, dataset, tmp_path, **{**OPTIONS, **options})
+
+
+def test_averaged_weights_are_what_is_validated_and_saved(task, dataset, tmp_path):
+    """With a momentum of nearly one the average stays where the first step left it."""
+    model = fit(
+        task,
+        dataset,
+        tmp_path,
+        **OPTIONS,
+        learning_rate=0.1,
+        ema=0.99999,
+        augment={"image": {"shift": 0.1, "rotation": 10.0}},
+        modality_dropout=0.5,
+        mixup=0.3,
+        oversample={"parity": 1.0},
+    )
+    raw = keras.models.load_model(tmp_path / "checkpoints" / "epoch_4.keras")
+    x = {"image": {"value": np.random.default_rng(0).uniform(size=(4, 8, 20, 1)), "mask": np.ones((4, 1), bool), "language": np.zeros(4, "int32")}}
+    assert not np.allclose(model(x)["parity"], raw(x)["parity"], atol=1e-2)
+    losses = [float(row["val_loss"]) for row in _history(tmp_path)]
+    assert max(losses) - min(losses) < 0.01
+    assert np.array_equal(fit(task, dataset, tmp_path, **OPTIONS, resume=True).get_weights()[0], model.get_weights()[0])
+
+
+def test_layers_keep_the_precision_and_outputs_are_whole(task, dataset, tmp_path):
+    model = fit(task, dataset, tmp_path, **{**OPTIONS, "epochs": 1}, precision="mixed_bfloat16")
+    assert keras.config.dtype_policy().name == "float32"
+    assert model.get_layer("image").get_layer(index=3).dtype_policy.name == "mixed_bfloat16" and model.output["parity"].dtype == "float32"
+    assert np.isfinite(float(_history(tmp_path)[0]["loss"]))

@@ -38,5 +38,6 @@ def _feature(dataset, name, options):
         vocab_size = options.pop("vocab_size", 8000)
         return Text(learn_subwords((raw.decode() for raw, _ in dataset.values("train", name)), vocab_size), **options)
     if kind == "label":
-        return Label(dataset.fields[name].labels, **options)
+        counts = dataset.describe()["labels"].get(name, {}).get("train", {})
+        return Label(dataset.fields[name].labels, [counts.get(label, 0) for label in dataset.fields[name].labels], **options)
     return _PLAIN[kind](**options)

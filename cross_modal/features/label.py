@@ -32,6 +32,7 @@ class Label(_Lookup):
 
     Args:
         names: the classes, in the order of the model's outputs.
+        counts: how often each occurs in the training split; None where that is not known.
 
     Returns:
         `featurize` returns int32 `()`, the place of the class in `names`; -1 for one that is not there.
@@ -39,8 +40,14 @@ class Label(_Lookup):
 
     kind = "label"
 
-    def __init__(self, names):
+    def __init__(self, names, counts=None):
         super().__init__("label", list(names), -1)
+        if counts is not None and len(counts) != len(self.names):
+            raise ValueError(f"Expected `counts` to be one for each of {len(self.names)} classes. Received: {len(counts)}")
+        self.counts = None if counts is None else [int(count) for count in counts]
+
+    def config(self):
+        return {"names": self.names, "counts": self.counts}
 
 
 class Language(_Lookup):

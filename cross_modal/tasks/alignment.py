@@ -101,7 +101,7 @@ class Alignment(Task):
         outputs = tower(inputs)
         x = AttentionPooling()(outputs["states"], outputs["mask"])
         x = layers.LayerNormalization()(layers.Dropout(self.dropout)(x))
-        x = layers.UnitNormalization()(layers.Dense(self.embedding)(x))
+        x = layers.UnitNormalization(dtype="float32")(layers.Dense(self.embedding)(x))
         return keras.Model(inputs, x, name=name)
 
     def example(self, batch):

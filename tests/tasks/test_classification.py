@@ -1,4 +1,5 @@
 import functools
+import json
 
 import numpy as np
 import pytest
@@ -70,3 +71,114 @@ def test_what_does_not_fit_is_told(learned):
         tasks.Classification({"text": features["text"], "parity": features["parity"]}, languages, towers={"image": towers.image.cnn})
     with pytest.raises(ValueError, match="`loss_weights` for labels among parity, digits. Received: text"):
         _task(learned, loss_weights={"text": 2.0})
+
+
+@pytest.fixture
+def topics(tmp_path):
+    """Texts of one or both of two topics, and a class that is rare."""
+    rows = []
+    for i in range(12):
+        rows.append(
+            {
+                "id": str(i),
+                "split": "train" if i < 8 else "test",
+                "text:en" if i % 3 else "text:de": f"text {i}",
+                "topics": [["x"], ["y"], ["x", "y"]][i % 3],
+                "rare": "ab"[i % 4 == 0],
+            }
+        )
+    (tmp_path / "items.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    dataset = ingest(tmp_path / "items.jsonl", tmp_path / "dataset", {"text": "text", "topics": "label", "rare": "label"}, progress=False, fractions=(1.0, 0.0, 0.0))
+    return dataset, *learn_features(dataset, ["text", "topics", "rare"], {"text": {"vocab_size": 300}})
+
+
+def _topics(topics, **options):
+    return tasks.Classification(topics[1], topics[2], towers={"text": towers.text.bag}, dim=8, multi_label=("topics",), **options)
+
+
+def test_several_labels_of_an_item(topics):
+    dataset, features, languages = topics
+    task = _topics(topics)
+    (batch,) = batches(dataset, "train", features, languages, 8, draws=task.draws)
+    _, y, weight = task.example(batch)
+    by_id = {item.decode(): row.tolist() for item, row in zip(batch["id"].numpy(), y["topics"].numpy())}
+    assert by_id["0"] == [1, 0] and by_id["1"] == [0, 1] and by_id["2"] == [1, 1] and weight["topics"].numpy().tolist() == [1.0] * 8
+    testing.check_task(task, batch, {"classify": [{"text": "text 1", "text_language": "en"}, {"text": "text 2"}]})
+
+
+def test_answers_with_several_labels(topics):
+    task = _topics(topics)
+    model = task.build()
+    model.get_layer("topics").bias.assign([5.0, 5.0])
+    answers = task.endpoints(model)["classify"](text=["a"], text_language=["en"])
+    assert answers["topics"].numpy()[0] == b"x\ny" and (answers["topics_probabilities"].numpy() > 0.9).all()
+    model.get_layer("topics").bias.assign([-5.0, 5.0])
+    assert task.endpoints(model)["classify"](text=["a"], text_language=["en"])["topics"].numpy()[0] == b"y"
+
+
+def test_scores_of_several_labels_by_hand(topics):
+    """Always x and never y, over items 8 to 11: x y, x, y, x y."""
+    dataset, features, languages = topics
+    task = _topics(topics)
+
+    def always_x(x, training):
+        rows = len(x["text"]["value"])
+        return {"topics": np.tile([[9.0, -9.0]], (rows, 1)).astype("float32"), "rare": np.zeros((rows, 2), "float32")}
+
+    scores = task.score(always_x, batches(dataset, "test", features, languages, 8))["topics"]
+    assert scores["accuracy"] == 0.25 and scores["macro_f1"] == pytest.approx((2 * 3 / (4 + 3) + 0) / 2)
+    assert scores["classes"]["x"] == {"precision": 0.75, "recall": 1.0, "f1": pytest.approx(6 / 7), "average_precision": pytest.approx(0.75), "examples": 3}
+    assert set(scores["languages"]) == {"text:de", "text:en"} and scores["languages"]["text:de"]["examples"] == 1
+    assert "text:de" in task.summary({"topics": scores})
+
+
+def test_balance_weighs_classes_alike(topics):
+    dataset, features, languages = topics
+    assert features["rare"].names == ["a", "b"] and features["rare"].counts == [6, 2]
+    task = _topics(topics, balance=1.0)
+    (batch,) = batches(dataset, "train", features, languages, 8, draws=task.draws)
+    _, y, weight = task.example(batch)
+    totals = (y["rare"].numpy() * weight["rare"].numpy()[:, None]).sum(axis=0)
+    assert totals == pytest.approx([4.0, 4.0])
+    assert _topics(topics).example(batch)[2]["rare"].numpy().tolist() == [1.0] * 8
+
+
+def test_loss_options_by_hand(topics):
+    logits, target = np.log([[0.8, 0.2]]).astype("float32"), np.array([[1.0, 0.0]], "float32")
+
+    def loss(**options):
+        return float(_topics(topics, **options).objective()["loss"]["rare"](target, logits))
+
+    assert loss() == pytest.approx(-np.log(0.8), abs=1e-5)
+    assert loss(label_smoothing=0.1) == pytest.approx(-0.95 * np.log(0.8) - 0.05 * np.log(0.2), abs=1e-5)
+    assert loss(focal=2.0) == pytest.approx(-(0.2**2) * np.log(0.8), abs=1e-4)
+
+
+def test_each_pattern_of_presence_is_scored(learned, dataset):
+    """A model that is right with text and wrong without."""
+    task = _task(learned)
+    truth = {int(item["id"]): int(item["id"]) % 2 for item in dataset.items("test").as_numpy_iterator()}
+
+    made = batches(dataset, "test", task.features, task.languages, len(truth))
+    (batch,) = made
+    ids = [int(one) for one in batch["id"].numpy()]
+    names = task.features["parity"].names
+    right = np.array([[float(names[c] == ("odd" if truth[i] else "even")) for c in range(2)] for i in ids], "float32")
+
+    def model(x, training):
+        reads = np.asarray(x["text"]["mask"]).any(axis=1)[:, None]
+        return {"parity": np.where(reads, right, 1 - right), "digits": np.zeros((len(ids), 2), "float32")}
+
+    scores = task.score(model, [batch])["parity"]
+    assert {pattern: one["accuracy"] for pattern, one in scores["patterns"].items()} == {"image": 0.0, "text": 1.0, "image+text": 1.0}
+    assert scores["accuracy"] == 1.0 and "image+text" in task.summary({"parity": scores})
+    assert np.trace(scores["confusion"]) == len(ids)
+
+
+def test_mixed_items_have_mixed_targets(learned, dataset):
+    features, languages = learned
+    task = tasks.Classification({name: features[name] for name in ("image", "parity")}, languages, towers={"image": TOWERS["image"]}, dim=16)
+    batch = next(iter(batches(dataset, "train", task.features, languages, 6, draws=task.draws, seed=1, mixup=0.4)))
+    _, y, weight = task.example(batch)
+    assert y["parity"].numpy().sum(axis=1) == pytest.approx(1.0) and (y["parity"].numpy().max(axis=1) < 0.999).any()
+    assert weight["parity"].numpy().tolist() == [1.0] * 6
