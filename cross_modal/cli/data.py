@@ -96,10 +96,10 @@ def _pair(given, expected):
 
 
 def datasets(options):
-    from cross_modal.data import public, sources
+    from cross_modal.data import finding, public
 
     if options.folder:
-        for path, said in sources.find_tables(options.folder):
+        for path, said in finding.find_tables(options.folder, options.modality):
             print(f"{path}\n  {said}")
         return
     known = public.known()

@@ -204,22 +204,26 @@ def _augmented(items, features, augment, modality_dropout, mixup, seed):
 
 def _changed(field, kind, options, seed):
     """Changes the views of a field, views and items as one axis."""
-    shape = tf.shape(field["mask"])[:2]
-    value, mask = (_folded(field[key]) for key in ("value", "mask"))
-    if kind == "image" and (chosen := augmenting.chosen(augmenting.image, options)):
-        value = augmenting.image(value, seed, **chosen)
-    elif kind == "audio" and (chosen := augmenting.chosen(augmenting.spectrogram, options)):
-        value = augmenting.spectrogram(value, mask, seed, **chosen)
-    elif kind == "text" and (chosen := augmenting.chosen(augmenting.text, options)):
-        value, mask = augmenting.text(value, mask, seed, **chosen)
-    else:
+    function = {"image": augmenting.image, "audio": augmenting.spectrogram, "text": augmenting.text}[kind]
+    options = augmenting.chosen(function, options)
+    if not options:
         return field
-    value, mask = (tf.ensure_shape(tf.reshape(one, tf.concat([shape, tf.shape(one)[1:]], 0)), field[key].shape) for key, one in (("value", value), ("mask", mask)))
-    return {**field, "value": value, "mask": mask}
+    value, mask = _folded(field["value"]), _folded(field["mask"])
+    if kind == "image":
+        value = augmenting.image(value, seed, **options)
+    elif kind == "audio":
+        value = augmenting.spectrogram(value, mask, seed, **options)
+    else:
+        value, mask = augmenting.text(value, mask, seed, **options)
+    return {**field, "value": _unfolded(value, field["value"]), "mask": _unfolded(mask, field["mask"])}
 
 
 def _folded(tensor):
     return tf.ensure_shape(tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], 0)), [None, *tensor.shape[2:]])
+
+
+def _unfolded(tensor, like):
+    return tf.ensure_shape(tf.reshape(tensor, tf.concat([tf.shape(like)[:2], tf.shape(tensor)[1:]], 0)), like.shape)
 
 
 def _batch(items, features, size, bucket_by, drop_remainder):

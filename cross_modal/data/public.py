@@ -40,8 +40,6 @@ def open_public(name, columns, data_dir, limit):
     Raises:
         TableError: if there is no such dataset or feature, or the download fails.
     """
-    from cross_modal.data.sources import Source
-
     builder = _builder(name, data_dir)
     if not pathlib.Path(builder.data_dir).exists():
         download(name, data_dir, limit)
@@ -65,7 +63,7 @@ def open_public(name, columns, data_dir, limit):
                 row = {column: _value(features[column], _inside(example, path), name, path) for column, path in columns.items()}
                 yield next(number), {"id": f"{split}-{place}", "split": splits[split] if len(taken) > 1 else "", **row}
 
-    return Source(f"tfds:{name}", pathlib.Path(builder.data_dir), f"{builder.info.full_name} {columns} {total}", rows, total, notes)
+    return schema.Source(f"tfds:{name}", pathlib.Path(builder.data_dir), f"{builder.info.full_name} {columns} {total}", rows, total, notes)
 
 
 def download(name, data_dir, limit):

@@ -1,8 +1,12 @@
 """The words of the data model: fields, kinds, views, items, and the columns of a table."""
 
 import dataclasses
+import hashlib
+import json
+import pathlib
 import re
 import unicodedata
+from collections.abc import Callable, Iterator
 
 import langcodes
 
@@ -10,8 +14,11 @@ UNDETERMINED = "und"  # BCP 47's tag for a language that is not known.
 KINDS = ("image", "text", "audio", "label")
 RESERVED = ("id", "language", "split", "group")
 SPLITS = ("train", "validation", "test")
+FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}  # Of tables, by extension.
 SPLIT_ALIASES = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation", "testing": "test"}
 BROKEN = re.compile("[\ud800-\udfff]")  # Halves of surrogate pairs: what stands for bytes that are no text.
+
+_READING = 1  # Of how rows are read; another number makes all datasets anew.
 
 
 class TableError(ValueError):
@@ -64,6 +71,27 @@ class Item:
     views: list[View]
 
 
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A table, wherever it is.
+
+    Args:
+        name: what it is called in messages.
+        folder: folder that media are relative to.
+        identity: changes when the table does.
+        rows: function that yields pairs of row number, from 1, and dict of column to value, or `TableError` for a row that is broken.
+        total: number of rows, where it is known beforehand.
+        notes: what was found out about it, for the summary.
+    """
+
+    name: str
+    folder: pathlib.Path
+    identity: str
+    rows: Callable[[], Iterator]
+    total: int | None = None
+    notes: dict = dataclasses.field(default_factory=dict)
+
+
 def parse_column(column):
     """Splits a column's name into field and language.
 
@@ -94,3 +122,8 @@ def canonical_text(value):
 def view_name(field, language=UNDETERMINED):
     """Names a kind of view: `image`, `text:tr`."""
     return field if language == UNDETERMINED else f"{field}:{language}"
+
+
+def digest(*parts):
+    """Returns a name for values that JSON can hold, and for how rows are read."""
+    return hashlib.sha256(json.dumps([_READING, *parts]).encode()).hexdigest()

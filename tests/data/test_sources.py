@@ -1,5 +1,9 @@
+import collections
+import csv
 import json
+import os
 import sys
+import tracemalloc
 
 import hypothesis
 import numpy as np
@@ -10,7 +14,8 @@ import tensorflow_datasets as tfds
 from hypothesis import strategies
 
 from cross_modal.data import TableError, public
-from cross_modal.data.sources import find_tables, open_source
+from cross_modal.data.finding import find_tables
+from cross_modal.data.sources import open_source
 
 
 def written(folder, content, name="t.csv"):
@@ -64,7 +69,7 @@ def test_a_damaged_place_in_utf_8_costs_its_row_alone(tmp_path):
 
 
 def test_an_encoding_that_does_not_exist(tmp_path):
-    with pytest.raises(TableError, match="Expected an encoding that Python knows.*Received: klingon"):
+    with pytest.raises(TableError, match=r"t\.csv: expected an encoding that Python knows.*Received: klingon"):
         open_source(written(tmp_path, "text\na\n"), encoding="klingon")
 
 
@@ -186,6 +191,238 @@ def test_tables_under_a_folder(tmp_path):
     assert found["/two/items.parquet"].startswith("cannot be read: ")
     with pytest.raises(TableError, match="Expected a folder"):
         list(find_tables(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("end", ["", '30,said here" and on,a\n', '30,"quoted",a\n'])
+def test_a_quote_that_does_not_close_costs_its_own_line_alone(tmp_path, end):
+    lines = [f"{i},hello there {i},a\n" for i in range(1, 61)]
+    lines[19] = '20,"hello there 20,a\n'
+    lines[29] = end or lines[29]
+    found = rows(written(tmp_path, "id,text,label\n" + "".join(lines)))
+    assert [number for number, row in found if isinstance(row, str)] == [20] and len(found) == 60
+    assert found[19][1] == "broken row: a quote in line 21 does not open and close a value"
+    assert found[20][1] == {"id": "21", "text": "hello there 21", "label": "a"}
+
+
+def test_text_after_a_quote_that_closes_is_a_broken_row(tmp_path):
+    found = rows(written(tmp_path, 'id,text\n1,"one" two\n2,b\n3,a "quoted" word\n'))
+    assert found[0][1].startswith("broken row: a quote in line 2") and [row for _, row in found[1:]] == [{"id": "2", "text": "b"}, {"id": "3", "text": 'a "quoted" word'}]
+
+
+@pytest.mark.parametrize("name, sign", [("t.csv", ","), ("t.tsv", "\t")])
+def test_a_text_of_several_lines_is_one_value(tmp_path, name, sign):
+    text = 'Roses, red\n\nand "violets", blue, too\r\nor a list, of\nthings, and others'
+    quoted = '"' + text.replace('"', '""') + '"'
+    assert rows(written(tmp_path, f"id{sign}text\n1{sign}{quoted}\n2{sign}b\n", name)) == [(1, {"id": "1", "text": text}), (2, {"id": "2", "text": "b"})]
+    assert rows(written(tmp_path, f"text{sign}label\n{quoted}{sign}x\n{quoted}{sign}y\n", name)) == [(1, {"text": text, "label": "x"}), (2, {"text": text, "label": "y"})]
+
+
+def test_a_quote_in_a_tsv_is_a_quote_unless_it_opens_and_closes_a_value(tmp_path):
+    lines = [f'{i}\t"start quote nr {i}\tx' for i in range(1, 41)] + ['41\t"in ""quotes"", both"\tx', '42\t"in both"\t"oops', '43\t"said" he\tx']
+    found = [row for _, row in rows(written(tmp_path, "\n".join(["id\ttext\tlabel", *lines]), "t.tsv"))]
+    assert [row["text"] for row in found] == [f'"start quote nr {i}' for i in range(1, 41)] + ['in "quotes", both', "in both", '"said" he'] and found[41]["label"] == '"oops'
+
+
+def test_a_stray_quote_in_a_large_table_is_given_up_soon(tmp_path):
+    source = open_source(written(tmp_path, 'text\n"stray\n' + "a plain line\n" * 200_000))
+    tracemalloc.start()
+    counts = collections.Counter(type(row) for _, row in source.rows())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert counts == {TableError: 1, dict: 200_000} and peak < 2**21
+
+
+def test_identity_is_of_all_that_the_rows_depend_on(tmp_path):
+    content = "a;b\n1;é\n"
+    paths = [written(tmp_path, content, name) for name in ("t.csv", "t.tsv", "t.jsonl")]
+    found = [open_source(path).identity for path in paths] + [open_source(paths[0], encoding=encoding).identity for encoding in ("cp1252", "cp1250")]
+    assert len(set(found)) == 5 and open_source(paths[0]).identity == found[0]
+    tables = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
+    for place, path in enumerate(tables):
+        pyarrow.parquet.write_table(pyarrow.table({"n": [place]}), path)
+        os.utime(path, ns=(0, 0))
+    tables[1].replace(tmp_path / "one.parquet")
+    assert tables[0].stat().st_mtime_ns == 0
+    first = open_source(tables[0]).identity
+    pyarrow.parquet.write_table(pyarrow.table({"n": [0]}), tables[0])
+    os.utime(tables[0], ns=(0, 0))
+    assert open_source(tables[0]).identity != first
+
+
+def test_names_of_columns_are_read_as_they_are_meant(tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table({" text ": ["a"], "Split": ["train"], "none": pyarrow.nulls(1, pyarrow.string()), "": [1]}), tmp_path / "t.parquet")
+    source = open_source(tmp_path / "t.parquet")
+    assert source.notes == {"format": "parquet", "columns": "Split read as split", "columns passed over": "none, which holds nothing; column 4, without a name"}
+    assert list(source.rows()) == [(1, {"text": "a", "split": "train", "none": None})]
+    source = open_source(written(tmp_path, " text ,Split,,\na,train,,\nb,test,x,\n"))
+    assert source.notes["columns"] == "Split read as split" and source.notes["columns passed over"] == "column 3, without a name"
+    assert [row for _, row in source.rows()] == [{"text": "a", "split": "train"}, {"text": "b", "split": "test"}]
+    source = open_source(written(tmp_path, "Split,split\na,train\n"))
+    assert [row for _, row in source.rows()] == [{"Split": "a", "split": "train"}] and "columns" not in source.notes
+    source = open_source(written(tmp_path, '{"": "x", "text": "a"}\n', "t.jsonl"))
+    assert source.notes["columns passed over"] == "the key '', without a name" and list(source.rows()) == [(1, {"text": "a"})]
+
+
+def test_names_of_columns_that_cannot_be(tmp_path):
+    pyarrow.parquet.write_table(pyarrow.Table.from_arrays([pyarrow.array([1]), pyarrow.array([2])], ["a", "a"]), tmp_path / "t.parquet")
+    with pytest.raises(TableError, match=r"t\.parquet: expected columns of different names\. Received twice: a"):
+        open_source(tmp_path / "t.parquet")
+    with pytest.raises(TableError, match="Received twice: split"):
+        open_source(written(tmp_path, "Split,SPLIT\na,b\n"))
+    with pytest.raises(TableError, match=r"t\.csv: expected names of columns that are text"):
+        open_source(written(tmp_path, "caf\u00e9,b\na,b\n".encode("cp1252")), encoding="utf-8")
+    with pytest.raises(TableError, match=r"t\.csv: expected names of columns in line 1.*quote"):
+        open_source(written(tmp_path, '"a,b\n1,2\n'))
+    with pytest.raises(TableError, match=r"t\.csv: expected columns with one of , ; \| or a tab between them\. Received one column: 'id:caption:label'"):
+        open_source(written(tmp_path, "id:caption:label\n1:a:b\n"))
+    assert rows(written(tmp_path, "text:en\nlook: a cat\n")) == [(1, {"text:en": "look: a cat"})]
+
+
+@pytest.mark.parametrize(
+    "line, reason",
+    [
+        ('{"n": ' + "1" * 5000 + "}", "a number that is too long, or lists too deep in each other"),
+        ("[" * 200_000, "a number that is too long, or lists too deep in each other"),
+        ('{"text": "a", "text": "b"}', "the key 'text' twice"),
+        ('{"\\ud800": 1}', "a key that is no text: '\\ud800'"),
+    ],
+    ids=["number", "deep", "twice", "surrogate"],
+)
+def test_json_that_is_no_row(tmp_path, line, reason):
+    assert rows(written(tmp_path, f'{{"text": "a"}}\n{line}\n{{"text": "b"}}', "t.jsonl")) == [(1, {"text": "a"}), (2, f"broken row: {reason}"), (3, {"text": "b"})]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("listed", [True, False])
+def test_json_that_is_not_one_object_a_line_is_told_at_once(tmp_path, indent, listed):
+    items = [{"id": i, "text": f"a {i}"} for i in range(3)]
+    text = json.dumps(items, indent=indent) if listed else "\n".join(json.dumps(item, indent=indent) for item in items)
+    path = written(tmp_path, text, "t.jsonl")
+    if indent is None and not listed:
+        assert len(rows(path)) == 3
+        return
+    with pytest.raises(TableError, match=r"t\.jsonl: expected one JSON object in each line\. Received: .*jq -c"):
+        open_source(path)
+
+
+def test_a_first_line_that_is_cut_off_is_one_broken_row(tmp_path):
+    assert [number for number, row in rows(written(tmp_path, '{"text": "a",\n{"text": "b"}\n', "t.jsonl")) if isinstance(row, str)] == [1]
+
+
+def test_a_long_value_and_a_long_header_of_a_tsv(tmp_path):
+    csv.field_size_limit(100)
+    long = '"' + "word " * 1000 + '"'
+    assert rows(written(tmp_path, f"text\t{long}\n{long}\tx\n", "t.tsv")) == [(1, {"text": long.strip('"'), long.strip('" '): "x"})]
+
+
+def test_excel_may_name_the_delimiter_in_the_first_line(tmp_path):
+    source = open_source(written(tmp_path, "sep=;\r\na,b;c\r\n1,2;3\r\n"))
+    assert source.notes["delimiter"] == ";" and list(source.rows()) == [(1, {"a,b": "1,2", "c": "3"})]
+
+
+def test_a_header_that_looks_like_a_row_is_noted(tmp_path):
+    written(tmp_path, "x", "a.png")
+    assert open_source(written(tmp_path, "a.png,cat\nb.png,dog\n")).notes["header"] == "looks like a row: a.png is a file"
+    assert "header" not in open_source(written(tmp_path, "b.png,cat\nb.png,dog\n")).notes
+
+
+def test_a_cell_of_parquet_that_cannot_be_read_costs_its_row(tmp_path):
+    bad = pyarrow.Array.from_buffers(pyarrow.string(), 3, pyarrow.array([b"a", b"\xff", b"c"]).buffers())
+    dates = pyarrow.array([0, 0, 2**62], pyarrow.timestamp("us"))
+    pyarrow.parquet.write_table(pyarrow.table({"text": bad, "date": dates}), tmp_path / "t.parquet")
+    found = list(open_source(tmp_path / "t.parquet").rows())
+    assert found[0][1]["text"] == "a" and [str(row)[:26] for _, row in found[1:]] == ["broken row: column text: '", "broken row: column date: d"]
+
+
+def test_a_damaged_page_of_parquet_costs_its_group(tmp_path):
+    path = tmp_path / "t.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": [f"{i} text" for i in range(300)]}), path, row_group_size=100, compression="zstd", write_page_checksum=True)
+    whole, file = path.read_bytes(), pyarrow.parquet.ParquetFile(path)
+
+    def damaged(group):
+        place = file.metadata.row_group(group).column(0).data_page_offset + 40
+        path.write_bytes(whole[:place] + b"\0" * 20 + whole[place + 20 :])
+        return open_source(path)
+
+    found = list(damaged(1).rows())
+    assert [number for number, _ in found] == list(range(1, 301))
+    assert [isinstance(row, TableError) for _, row in found] == [False] * 100 + [True] * 100 + [False] * 100
+    with pytest.raises(TableError, match=r"t\.parquet: expected a Parquet file\. Received one that is damaged"):
+        list(damaged(0).rows())
+
+
+def test_many_equal_large_values_of_parquet_take_little_memory(tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["x" * 2**20] * 256}), tmp_path / "t.parquet")
+    before, most = pyarrow.total_allocated_bytes(), 0
+    for _ in open_source(tmp_path / "t.parquet").rows():
+        most = max(most, pyarrow.total_allocated_bytes() - before)
+    assert most < 2**26
+
+
+def test_folders_of_splits_in_any_case_beside_what_is_no_data(tmp_path):
+    for name in ["Train/cat/1.png", "Valid/cat/2.png", "TEST/dog/3.png", "__MACOSX/cat/._1.png", "docs/read.md", "out/items/1.0.0/dataset_info.json", "out/items/1.0.0/a/b.png"]:
+        written(tmp_path, "x", name)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "Train" / "linked").symlink_to(tmp_path / "TEST" / "dog")
+    source = open_source(tmp_path)
+    assert [(row["split"], row["label"]) for _, row in source.rows()] == [("test", "dog"), ("train", "cat"), ("valid", "cat")]
+    assert source.notes["passed over"] == {".md": 1, "Train/linked, a link to a folder": 1, "out, a dataset": 1}
+    written(tmp_path, "x", "extra/4.png")
+    with pytest.raises(TableError, match=r"Received both: TEST, Train, Valid are splits, extra are not"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names, labels",
+    [
+        (["a/b/cat/1.png", "a/b/dog/2.png"], ["cat", "dog"]),
+        (["cat/images/1.png", "dog/images/2.png"], ["cat", "dog"]),
+        (["train/b/cat/1.png", "train/b/dog/2.png"], ["cat", "dog"]),
+        (["a/b/cat/1.png", "a/dog/2.png"], None),
+        (["a/train/cat/1.png", "a/test/cat/2.png"], None),
+    ],
+)
+def test_classes_further_below(tmp_path, names, labels):
+    for name in names:
+        written(tmp_path, "x", name)
+    if labels:
+        assert [row["label"] for _, row in open_source(tmp_path).rows()] == labels
+        return
+    with pytest.raises(TableError, match="expected files at CLASS/FILE or SPLIT/CLASS/FILE"):
+        open_source(tmp_path)
+
+
+def test_files_of_one_name_in_a_folder_are_one_item(tmp_path):
+    for name in ["cat/1.png", "cat/1.txt", "cat/1.wav", "cat/2.png", "cat/2.jpg", "cat/2.txt"]:
+        written(tmp_path, "x", name)
+    (tmp_path / "cat" / "3.txt").symlink_to("nowhere.txt")
+    found = [row if isinstance(row, dict) else str(row) for _, row in open_source(tmp_path).rows()]
+    assert found[0] == {"id": "cat/1", "split": "", "image": "cat/1.png", "text": b"x", "audio": "cat/1.wav", "label": "cat"}
+    assert [row["id"] for row in found[1:4]] == ["cat/2.jpg", "cat/2.png", "cat/2.txt"] and found[4] == "cat/3.txt: missing"
+
+
+def test_what_is_found_under_a_folder(tmp_path):
+    for name in ["pets/train/cat/1.png", "pets/train/dog/2.png", "more/a/x/1.wav", "more/b/x/1.wav", "table/media/cat/1.png", "out/items/1.0.0/media/1.png"]:
+        written(tmp_path, "x", name)
+    written(tmp_path, "image,text\nmedia/cat/1.png,a\n", "table/t.csv")
+    written(tmp_path, "row,reason\n", "out/quarantine.csv")
+    written(tmp_path, '{"splits": [{"name": "train", "shardLengths": ["2"]}]}', "out/items/1.0.0/dataset_info.json")
+    written(tmp_path, '{"fields": [{"name": "sound", "kind": "audio"}]}', "out/items/1.0.0/metadata.json")
+    found = {path.removeprefix(f"{tmp_path}/"): said for path, said in find_tables(tmp_path)}
+    assert found == {
+        "more": "folder of 2 items, classes: a, b",
+        "out/items/1.0.0": "dataset: train 2",
+        "pets": "folder of 2 items, classes: cat, dog",
+        "table/t.csv": "29 bytes, columns: image, text",
+    }
+    assert sorted(path.removeprefix(f"{tmp_path}/") for path, _ in find_tables(tmp_path, "image")) == ["pets", "table/t.csv"]
+    assert sorted(path.removeprefix(f"{tmp_path}/") for path, _ in find_tables(tmp_path, "audio")) == ["more", "out/items/1.0.0"]
+
+
+@pytest.mark.parametrize("function", [open_source, lambda name: list(find_tables(name))])
+def test_an_empty_name_is_not_this_folder(function):
+    with pytest.raises(TableError, match="Received: an empty name"):
+        function("")
 
 
 # --- public datasets ---
