@@ -6,7 +6,7 @@ import pathlib
 from cross_modal.data import batches
 
 
-def evaluate(task, model, dataset, split="test", batch_size=64, run=None):
+def evaluate(task, model, dataset, split="test", batch_size=64, run=None, baseline=True):
     """Scores a model on all views of a split.
 
     Args:
@@ -16,13 +16,16 @@ def evaluate(task, model, dataset, split="test", batch_size=64, run=None):
         split: name of the split.
         batch_size: items in a batch.
         run: folder of the run, to keep the scores in its `metrics.json` under the name of the split; or None.
+        baseline: whether the task's baseline is scored too, once for a run and split.
 
     Returns:
-        Dict of plain values, see the task's `score`.
+        Dict of plain values, see the task's `score`; with the result of its `baseline` under that key, where it has one.
     """
+    path = None if run is None else pathlib.Path(run) / "metrics.json"
+    kept = json.loads(path.read_text()) if path and path.exists() else {}
     scores = task.score(model, batches(dataset, split, task.features, task.languages, batch_size, cache=False))
-    if run is not None:
-        path = pathlib.Path(run) / "metrics.json"
-        kept = json.loads(path.read_text()) if path.exists() else {}
+    plain = (kept.get(split, {}).get("baseline") or task.baseline(dataset, split)) if baseline else {}
+    scores |= {"baseline": plain} if plain else {}
+    if path:
         path.write_text(json.dumps({**kept, split: scores}, indent=1))
     return scores

@@ -15,7 +15,7 @@ def add_arguments(verbs):
     add("--out", help="folder of the dataset")
     add("--check", action="store_true", help="only say what is found; with --out also write quarantine.csv there")
     add("--field", action="append", default=[], metavar="NAME=KIND", help="kind of a field (image, text, audio, label) where its values mislead; may be repeated")
-    add("--ignore", action="append", default=[], metavar="FIELD", help="pass a field or column over; may be repeated")
+    add("--ignore", action="append", default=[], metavar="FIELD", help="pass a field or column over, split to draw anew; may be repeated")
     add(
         "--splits",
         default="0.8,0.1,0.1",

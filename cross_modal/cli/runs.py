@@ -19,6 +19,7 @@ def add_arguments(verbs):
     add = verbs["evaluate"].add_argument
     add("--split", default="test", help="(%(default)s)")
     add("--dataset", help="another dataset than the one it was trained on")
+    add("--no-baseline", action="store_true", help="do not train the linear model that the scores are set beside")
     verbs["predict"].add_argument("table", help=".csv, .tsv or .jsonl; media are paths relative to it")
     add = verbs["search"].add_argument
     add("query", metavar="FIELD[:LANGUAGE]=VALUE", help="what to look for: a text, or the path of a picture or recording")
@@ -71,7 +72,7 @@ def evaluate(options):
 
     config, task, model = _loaded(options.run)
     dataset = Dataset(options.dataset or config["dataset"])
-    print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=options.run)))
+    print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=options.run, baseline=not options.no_baseline and not options.dataset)))
 
 
 def predict(options):

@@ -20,7 +20,7 @@ def read_items(source, ignored=()):
 
     Args:
         source: `Source`.
-        ignored: names of columns, or of fields, that are passed over.
+        ignored: names of columns, or of fields, that are passed over; `split` to draw another.
 
     Yields:
         `Item`; `split` is empty where the table does not say. What is known to be unusable is a view with its reason; the field is empty where a whole row is.
@@ -46,6 +46,7 @@ def _read_item(source, columns, number, row, ignored):
     unnamed = f"row-{number}"
     if isinstance(row, schema.TableError):
         return schema.Item(unnamed, "", "", [schema.View("", "", schema.UNDETERMINED, number, str(row))])
+    row = {name: value for name, value in row.items() if not (name in ignored and name in schema.RESERVED)}
     unnamed += " (no id)" if "id" in row else ""  # No id of another row.
     row = {name: value for name, value in row.items() if value is not None and not (isinstance(value, (str, list, tuple)) and len(value) == 0)}
     item = schema.Item(_reserved(row, "id") or unnamed, _reserved(row, "group"), "", [])

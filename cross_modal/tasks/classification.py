@@ -9,14 +9,15 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from cross_modal import baselines, metrics
 from cross_modal import fusion as fusions
-from cross_modal import metrics
 from cross_modal.features import Label, featurize_batch
 from cross_modal.layers import AttentionPooling
 from cross_modal.tasks.task import Endpoint, Task
 
 STRING = tf.TensorSpec((None,), tf.string)
 _PATTERNS = 4  # Fields of which all patterns of presence are scored; of more, there are too many.
+_PLAIN = 5_000  # Items that the baseline is trained on, and asked, at most.
 _SHOWN = 100  # Classes whose confusions are kept.
 
 
@@ -158,6 +159,34 @@ class Classification(Task):
                             tags[name][field] += np.where(present[field], x[field]["language"].numpy(), -1)[real].tolist()
         return {name: scored for name in self.heads if (scored := self._score_head(name, rows[name], tags[name]))}
 
+    def baseline(self, dataset, split):
+        """A linear model on plain features of each input, and of all of them, for each label; trained on the first items."""
+        known, asked = ([item for item in dataset.items(part).take(_PLAIN).as_numpy_iterator()] for part in ("train", split))
+        sets = [(name,) for name in self.inputs] + ([tuple(self.inputs)] if len(self.inputs) > 1 else [])
+        scores = {}
+        for name in self.heads:
+            (train, targets), (test, references) = (self._labelled(name, items) for items in (known, asked))
+            if not len(targets) or not len(references):
+                continue
+            scores[name] = {}
+            for fields in sets:
+                kinds = {field: self.features[field].kind for field in fields}
+                several = name in self.multi_label
+                said = baselines.linear_baseline(kinds, train, targets if several else targets.argmax(axis=1), test, several)
+                answers = said if several else np.arange(references.shape[1]) == said[:, None]
+                scores[name]["+".join(fields)] = self._score_rows(name, references, answers.astype(float), False)
+        return scores
+
+    def _labelled(self, name, items):
+        """The raw views, dict of field to list, and the classes, bool `(examples, classes)`, of those items that have the label."""
+        names = self.features[name].names
+        targets = np.array([[label.encode() in item[name]["value"] for label in names] for item in items]).reshape(len(items), len(names))
+        if name not in self.multi_label:
+            targets &= np.cumsum(targets, axis=1) == 1
+        chosen = [item for item, row in zip(items, targets) if row.any()]
+        raws = {field: [item[field]["value"][0] if len(item[field]["value"]) else None for item in chosen] for field in self.inputs}
+        return raws, targets[targets.any(axis=1)]
+
     def _probabilities(self, name, logits):
         logits = tf.cast(logits, tf.float32)
         return tf.sigmoid(logits) if name in self.multi_label else tf.nn.softmax(logits)
@@ -215,13 +244,16 @@ class Classification(Task):
         return scores
 
     def summary(self, scores):
-        lines = [f"{'label':<12} {'accuracy':>8} {'95 %':>15} {'macro-F1':>8} {'AP':>6} {'ECE':>6} {'majority':>8} {'examples':>8}"]
+        scores = dict(scores)
+        plain = scores.pop("baseline", {})
+        lines = [f"{'label':<12} {'accuracy':>8} {'95 %':>15} {'macro-F1':>8} {'AP':>6} {'ECE':>6} {'majority':>8} {'linear':>8} {'examples':>8}"]
         for name, one in scores.items():
+            linear = max((own["accuracy"] for own in plain.get(name, {}).values()), default=None)
             low, high = one.get("intervals", {}).get("accuracy", (None, None))
             bounds = "" if low is None else f"{low:.3f} to {high:.3f}"
             lines.append(
                 f"{name:<12} {one['accuracy']:>8.3f} {bounds:>15} {one['macro_f1']:>8.3f} {one['average_precision']:>6.3f} {one['calibration_error']:>6.3f}"
-                f" {one['majority']:>8.3f} {one['examples']:>8}"
+                f" {one['majority']:>8.3f} {'' if linear is None else f'{linear:.3f}':>8} {one['examples']:>8}"
             )
         for title, key in (("with only", "patterns"), ("in the language", "languages")):
             parts = sorted({part for one in scores.values() for part in one[key]}, key=lambda part: (part.count("+"), part))

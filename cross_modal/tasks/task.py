@@ -70,7 +70,11 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def summary(self, scores) -> str:
-        """Says the result of `score` to a person, in a few lines."""
+        """Says the result of `score`, with that of `baseline` under the key `baseline` or without, to a person, in a few lines."""
+
+    def baseline(self, dataset, split) -> dict:
+        """Scores on a split what costs nothing to train, in the form of `score`, for `summary` to set beside it; empty where there is no such thing."""
+        return {}
 
     @abc.abstractmethod
     def endpoints(self, model) -> dict[str, Endpoint]:

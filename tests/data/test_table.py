@@ -187,6 +187,11 @@ def test_ignored_fields_and_columns(tmp_path):
         list(read_items(open_source(path), ["dote", "x:y y"]))
 
 
+def test_a_given_split_can_be_ignored(tmp_path):
+    (item,) = read_items(open_source(lines(tmp_path, {"split": "odd", "id": "a", "text": "b"})), ["split", "id"])
+    assert (item.split, item.id, len(item.views)) == ("", "row-1", 1)
+
+
 def test_dates_and_decimals_are_texts(tmp_path):
     table = pyarrow.table({"when": [datetime.date(2020, 1, 2)], "price": [decimal.Decimal("1.50")]})
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
