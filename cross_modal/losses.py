@@ -8,8 +8,14 @@ ABSENT = -1
 
 
 @keras.saving.register_keras_serializable("cross_modal")
-class InfoNCE(keras.losses.Loss):
-    """Pulls the views of an item together and pushes the views of other items in the batch away; also known as NT-Xent or the CLIP loss.
+class Contrastive(keras.losses.Loss):
+    """Pulls the views of an item together and pushes the views of other items in the batch away.
+
+    | kind | of each view | use it for |
+    |---|---|---|
+    | `info_nce` | cross-entropy of the right answer among all in the batch; also known as NT-Xent or the CLIP loss | most things |
+    | `sigmoid` | each pair by itself, right or wrong | small batches, several right answers |
+    | `triplet` | the nearest wrong answer must be a margin of 0.2 in cosine behind the right one | small data, when the others are tuned out |
 
     Each two places of views are one contrast, in both directions. A route (a pair of kinds of view) that is not allowed is not in it at all, neither as the right answer
     nor among the wrong ones. Wrong answers that are right in truth (the same item twice in a batch, or the same content in two items) are left out.
@@ -20,24 +26,28 @@ class InfoNCE(keras.losses.Loss):
     | `y_pred`: embeddings times the root of the logit scale | float `(batch, views, dim)` |
 
     Args:
-        routes: square of bools, `routes[a][b]`: whether kinds `a` and `b` are trained together; symmetric.
+        routes: square of weights, `routes[a][b]`: how much the route between kinds `a` and `b` counts, 0 where they are not trained together; symmetric.
+        kind: see the table.
 
     Returns:
-        `call` returns float `(batch,)`, whose mean is the mean cross-entropy over all rows that have a right answer.
+        `call` returns float `(batch,)`, whose mean is the weighted mean of the loss over all rows that have a right answer.
 
     Raises:
-        ValueError: if `routes` is not a symmetric square.
+        ValueError: if `routes` is not a symmetric square, or there is no such kind.
 
     Source:
-        van den Oord et al. (2018), "Representation Learning with Contrastive Predictive Coding", equation 4.
+        van den Oord et al. (2018), "Representation Learning with Contrastive Predictive Coding", equation 4; Zhai et al. (2023), "Sigmoid Loss for Language Image Pre-Training",
+        section 3.2, with a bias that is not learned; Faghri et al. (2018), "VSE++", equation 6.
     """
 
-    def __init__(self, routes, name="info_nce", **kwargs):
+    def __init__(self, routes, kind="info_nce", name="contrastive", **kwargs):
         super().__init__(name=name, **kwargs)
-        routes = np.asarray(routes, bool)
+        routes = np.asarray(routes, np.float32)
         if routes.ndim != 2 or routes.shape[0] != routes.shape[1] or (routes != routes.T).any():
-            raise ValueError(f"Expected `routes` to be a symmetric square of bools. Received: an array of shape {routes.shape}")
-        self.routes = routes
+            raise ValueError(f"Expected `routes` to be a symmetric square. Received: an array of shape {routes.shape}")
+        if kind not in LOSSES:
+            raise ValueError(f"Expected `kind` to be one of {', '.join(LOSSES)}. Received: kind={kind}")
+        self.routes, self.kind = routes, kind
 
     def call(self, y_true, y_pred):
         y_true = ops.cast(y_true, "int32")
@@ -45,35 +55,52 @@ class InfoNCE(keras.losses.Loss):
         rows, count = ops.zeros_like(y_pred[:, 0, 0]), 0.0
         for a in range(views):
             for b in range(a + 1, views):
-                logits = ops.matmul(y_pred[:, a], ops.transpose(y_pred[:, b]))  # (batch, batch)
-                allowed, positive = self._cells(y_true[:, a], y_true[:, b])
-                for scores, usable, right in (
-                    (logits, allowed, positive),
-                    (ops.transpose(logits), ops.transpose(allowed), positive),
-                ):
-                    rows = rows + _cross_entropy(scores, usable) * right
-                    count = count + ops.sum(right)
-        return rows * (ops.cast(ops.shape(y_pred)[0], rows.dtype) / ops.maximum(count, 1.0))
+                logits = ops.cast(ops.matmul(y_pred[:, a], ops.transpose(y_pred[:, b])), "float32")  # (batch, batch)
+                scale = ops.sqrt(ops.sum(y_pred[:, a] ** 2, axis=-1) * ops.sum(y_pred[:, b] ** 2, axis=-1))
+                allowed, weight = self._cells(y_true[:, a], y_true[:, b])
+                for scores, usable in ((logits, allowed), (ops.transpose(logits), ops.transpose(allowed))):
+                    rows = rows + LOSSES[self.kind](scores, usable, ops.cast(scale, "float32")) * weight
+                    count = count + ops.sum(weight)
+        return rows * (ops.cast(ops.shape(y_pred)[0], rows.dtype) / ops.maximum(count, 1e-6))
 
     def _cells(self, a, b):
-        """Which cells (item i's first view, item j's second) take part, and which rows have their answer on the diagonal."""
+        """Which cells (item i's first view, item j's second) take part, and how much each row counts; 0 where its answer is not on the diagonal."""
         known = (a[:, None, 0] >= 0) & (b[None, :, 0] >= 0)
         table = ops.convert_to_tensor(self.routes.reshape(-1))
         route = ops.maximum(a[:, None, 0], 0) * len(self.routes) + ops.maximum(b[None, :, 0], 0)
-        usable = known & ops.take(table, route)
+        weights = ops.take(table, route)
+        usable = known & (weights > 0)
         same_item = a[:, None, 1] == b[None, :, 1]
         # The content of row i's answer stands in column i: any other column with that content is no wrong answer; and the other way round.
         same_content = (b[:, None, 2] == b[None, :, 2]) | (a[:, None, 2] == a[None, :, 2])
         diagonal = ops.eye(ops.shape(a)[0], dtype="bool")
-        positive = ops.cast(ops.any(usable & diagonal, axis=1), "float32")
-        return usable & (diagonal | ~(same_item | same_content)), positive
+        weight = ops.sum(ops.where(usable & diagonal, weights, 0.0), axis=1)
+        return usable & (diagonal | ~(same_item | same_content)), weight
 
     def get_config(self):
-        return {**super().get_config(), "routes": self.routes.tolist()}
+        return {**super().get_config(), "routes": self.routes.tolist(), "kind": self.kind}
 
 
-def _cross_entropy(logits, usable):
+def _info_nce(logits, usable, scale):
     """Cross-entropy of the diagonal among the usable cells of each row, `(batch,)`."""
-    logits = ops.cast(logits, "float32")
     masked = ops.where(usable, logits, -1e9)
     return ops.logsumexp(masked, axis=1) - ops.diagonal(logits)
+
+
+def _sigmoid(logits, usable, scale):
+    """Whether each usable cell is right, each by itself. The bias says that one of them is."""
+    usable = ops.cast(usable, "float32")
+    logits = logits - ops.log(ops.maximum(ops.sum(usable, axis=1, keepdims=True) - 1.0, 1.0))
+    sign = 2.0 * ops.eye(ops.shape(logits)[0]) - 1.0
+    return ops.sum(ops.softplus(-sign * logits) * usable, axis=1)
+
+
+def _triplet(logits, usable, scale):
+    """How far the nearest wrong answer is from being a margin behind the right one, in cosine."""
+    cosines = logits / ops.maximum(scale, 1e-6)[:, None]
+    wrong = usable & ~ops.eye(ops.shape(logits)[0], dtype="bool")
+    nearest = ops.max(ops.where(wrong, cosines, -2.0), axis=1)
+    return ops.relu(0.2 + nearest - ops.diagonal(cosines))
+
+
+LOSSES = {"info_nce": _info_nce, "sigmoid": _sigmoid, "triplet": _triplet}

@@ -1,5 +1,7 @@
 """Functions of references and hypotheses; scikit-learn does the counting where it can."""
 
+import math
+
 import numpy as np
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
@@ -31,9 +33,13 @@ def recall_at(similarity, relevant, k):
     return float((ranks(similarity, relevant) <= k).mean())
 
 
-def chance_at(candidates, k):
-    """Returns the recall at `k` of a random order with one relevant candidate."""
-    return min(1.0, k / candidates)
+def chance_at(candidates, k, relevant=1):
+    """Returns the recall at `k` of a random order of `candidates`, of which some are `relevant`."""
+    if k + relevant > candidates:
+        return 1.0
+    if relevant == 1:
+        return k / candidates
+    return 1.0 - math.prod((candidates - relevant - place) / (candidates - place) for place in range(k))
 
 
 def accuracy(references, hypotheses):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cross_modal.losses import InfoNCE
+from cross_modal.losses import Contrastive
 
 ALL = [[True]]
 
@@ -47,7 +47,7 @@ def expected(y_true, y_pred, routes):
 
 def value(y_true, y_pred, routes):
     """The loss as Keras takes it, eager and in a graph."""
-    loss = InfoNCE(routes)
+    loss = Contrastive(routes)
     eager = float(loss(y_true, y_pred))
     graph = float(tf.function(lambda y, x: loss(y, x))(tf.constant(y_true), tf.constant(y_pred)))
     assert eager == pytest.approx(graph, rel=1e-5, abs=1e-7)
@@ -134,7 +134,7 @@ def test_what_an_absent_view_holds_does_not_matter():
 def test_nothing_to_learn_costs_nothing(y_true, routes):
     y_pred = tf.Variable(vectors(2))
     with tf.GradientTape() as tape:
-        loss = InfoNCE(routes)(y_true, y_pred)
+        loss = Contrastive(routes)(y_true, y_pred)
     assert float(loss) == 0
     gradient = tape.gradient(loss, y_pred)
     assert gradient is None or (np.asarray(gradient) == 0).all()
@@ -150,7 +150,7 @@ def test_gradients_are_finite_and_follow_the_route():
     y_true = truth([[0, 1, 2]] * 3)
     y_pred = tf.Variable(30 * vectors(3, 3))
     with tf.GradientTape() as tape:
-        loss = InfoNCE([[0, 1, 0], [1, 0, 0], [0, 0, 0]])(y_true, y_pred)
+        loss = Contrastive([[0, 1, 0], [1, 0, 0], [0, 0, 0]])(y_true, y_pred)
     gradient = np.asarray(tape.gradient(loss, y_pred))
     assert np.isfinite(gradient).all() and np.abs(gradient[:, :2]).max() > 0
     assert (gradient[:, 2] == 0).all()  # Not trained on, not even as wrong answers.
@@ -161,19 +161,19 @@ def test_numbers_of_items_may_be_large_and_near():
     near = 2**24 - 10
     plain = truth([[0, 0]] * 3)
     hashed = truth([[0, 0]] * 3, items=[near, near + 1, near + 2], contents=near - 20 + np.arange(6).reshape(3, 2))
-    assert float(InfoNCE(ALL)(hashed, vectors())) == pytest.approx(float(InfoNCE(ALL)(plain, vectors())), rel=1e-5)
+    assert float(Contrastive(ALL)(hashed, vectors())) == pytest.approx(float(Contrastive(ALL)(plain, vectors())), rel=1e-5)
 
 
 def test_half_precision_is_computed_in_full():
     y_true, y_pred = truth([[0, 0]] * 3), 3 * vectors()
-    half = float(InfoNCE(ALL)(y_true, tf.cast(y_pred, tf.float16)))
+    half = float(Contrastive(ALL)(y_true, tf.cast(y_pred, tf.float16)))
     assert half == pytest.approx(expected(y_true, y_pred, np.asarray(ALL)), rel=2e-2)
 
 
 def test_compiled_with_a_model_and_reloaded(tmp_path):
     inputs = keras.Input((2, 4))
     model = keras.Model(inputs, keras.layers.Dense(4)(inputs))
-    model.compile("sgd", loss=InfoNCE([[True, False], [False, True]]))
+    model.compile("sgd", loss=Contrastive([[True, False], [False, True]]))
     y_true = truth([[0, 0]] * 3)
     before = float(model.evaluate(vectors(), y_true, verbose=0))
     assert before == pytest.approx(expected(y_true, np.asarray(model(vectors())), np.eye(2, dtype=bool)), rel=1e-4)
@@ -185,5 +185,54 @@ def test_compiled_with_a_model_and_reloaded(tmp_path):
 
 @pytest.mark.parametrize("routes, shape", [([True], r"\(1,\)"), ([[True, False]], r"\(1, 2\)"), ([[True, True], [False, True]], r"\(2, 2\)")])
 def test_routes_error_says_what_came(routes, shape):
-    with pytest.raises(ValueError, match=f"Expected `routes` to be a symmetric square of bools. Received: an array of shape {shape}"):
-        InfoNCE(routes)
+    with pytest.raises(ValueError, match=f"Expected `routes` to be a symmetric square. Received: an array of shape {shape}"):
+        Contrastive(routes)
+
+
+def test_weights_of_routes_by_hand():
+    """Two routes of which one counts three times as much."""
+    y_true, y_pred = truth([[0, 1], [0, 1], [2, 1], [2, 1]]), vectors(batch=4)
+    plain = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], float)
+    heavy = np.array([[0, 3, 0], [3, 0, 1], [0, 1, 0]], float)
+    first, second = (np.where(plain * mask, 1.0, 0.0) for mask in (np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0]]), np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0]])))
+    rows = np.asarray(Contrastive(plain.tolist()).call(y_true, y_pred)) * 1.0
+    weighted = np.asarray(Contrastive(heavy.tolist()).call(y_true, y_pred))
+    assert weighted.sum() == pytest.approx((3 * rows[:2].sum() + rows[2:].sum()) / 2, rel=1e-5)
+    assert first.sum() == second.sum() == 2
+
+
+def test_sigmoid_by_hand():
+    y_pred = vectors(batch=3)
+    logits = y_pred[:, 0] @ y_pred[:, 1].T
+    cells = np.log1p(np.exp(-(2 * np.eye(3) - 1) * (logits - np.log(2))))
+    assert float(Contrastive(ALL, "sigmoid")(truth([[0, 0]] * 3), y_pred)) == pytest.approx(cells.sum(axis=1).mean(), rel=1e-5)
+
+
+def test_triplet_by_hand():
+    """Right answers at cosine 1, 1 and 0; the nearest wrong ones at 0, 0 and 1."""
+    scale = 3.0
+    a = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], "float32")
+    b = np.array([[1, 0, 0], [0, 0, 1], [0, 1, 0]], "float32")
+    y_pred = np.stack([a, b], 1) * scale
+    cosines = a @ b.T
+    rows = []
+    for table in (cosines, cosines.T):
+        for i in range(3):
+            rows.append(max(0.0, 0.2 + max(table[i, j] for j in range(3) if j != i) - table[i, i]))
+    assert float(Contrastive(ALL, "triplet")(truth([[0, 0]] * 3), y_pred)) == pytest.approx(np.mean(rows), rel=1e-5)
+    assert rows[0] == 0.0 and max(rows) == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize("kind", ["info_nce", "sigmoid", "triplet"])
+def test_what_is_held_out_has_no_gradient_in_any_loss(kind):
+    y_pred = tf.Variable(vectors(batch=4, views=3))
+    y_true = truth([[0, 1, 2]] * 4)
+    with tf.GradientTape() as tape:
+        loss = Contrastive([[0, 1, 0], [1, 0, 0], [0, 0, 0]], kind)(y_true, y_pred)
+    gradient = tape.gradient(loss, y_pred).numpy()
+    assert np.abs(gradient[:, :2]).max() > 1e-3 and not gradient[:, 2].any()
+
+
+def test_unknown_kind_is_told():
+    with pytest.raises(ValueError, match="one of info_nce, sigmoid, triplet. Received: kind=clip"):
+        Contrastive(ALL, "clip")

@@ -114,3 +114,8 @@ def test_bootstrap_covers_and_narrows():
             assert low < 0.8 < high and high - low == pytest.approx(width, rel=0.25)
     assert metrics.bootstrap(np.array([[5, 0], [0, 5]]))["accuracy"] == [1.0, 1.0]
     assert metrics.bootstrap(np.array([[8, 2], [2, 8]]), seed=0) == small
+
+
+@pytest.mark.parametrize("candidates, k, relevant, expected", [(10, 1, 1, 0.1), (10, 5, 1, 0.5), (10, 1, 3, 0.3), (4, 2, 2, 1 - 2 / 4 * 1 / 3), (3, 5, 1, 1.0), (5, 3, 3, 1.0)])
+def test_chance_of_a_random_order(candidates, k, relevant, expected):
+    assert metrics.chance_at(candidates, k, relevant) == pytest.approx(expected)

@@ -11,7 +11,7 @@ import cross_modal
 
 PACKAGE = pathlib.Path(cross_modal.__file__).parent
 LEVELS = [
-    {"features", "layers", "metrics", "losses", "baselines"},
+    {"features", "layers", "metrics", "losses", "baselines", "retrieval"},
     {"data", "towers", "fusion"},
     {"tasks"},
     {"training", "evaluation", "report", "exporting", "serving"},

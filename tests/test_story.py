@@ -170,7 +170,7 @@ def test_each_verb_has_help_with_an_example(verb, capsys):
 
 
 def test_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
-    readme = (pathlib.Path(cli.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    readme = (pathlib.Path(cli.__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     code = readme.split("```python\n")[1].split("```")[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     monkeypatch.chdir(tmp_path)

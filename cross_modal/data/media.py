@@ -1,57 +1,33 @@
 """Media files of any common format to pixels and samples in one canonical form."""
 
+import contextlib
 import dataclasses
+import errno
 import io
 import os
 import pathlib
 import re
+import stat
+import urllib.parse
 import warnings
 
 import cv2
 import numpy as np
 import soundfile
 import soxr
-from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, Image, Jpeg2KImagePlugin, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import Image
+
+from cross_modal.data.containers import EXTENSIONS, PICTURES, cut_picture, cut_sound, read_header, sniff
 
 SAMPLE_RATE = 16_000
 ALLOWED = ("constant", "extension")
 _MAX_BYTES = 2**29  # Of a file, before anything is known of it.
 _FLAT = 2  # Levels of 255 that a compressed picture of one colour may vary by.
-_ORIENTATION = 0x0112
-
-# Pillow reads the header, so that a size is known before a pixel is decoded; OpenCV decodes.
-_PICTURES = {
-    "PNG": (rb"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
-    "JPEG": (rb"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
-    "GIF": (rb"GIF8[79]a", GifImagePlugin.GifImageFile),
-    "WebP": (rb"RIFF....WEBP", WebPImagePlugin.WebPImageFile),
-    "TIFF": (rb"II\*\0|MM\0\*", TiffImagePlugin.TiffImageFile),
-    "BMP": (rb"BM", BmpImagePlugin.BmpImageFile),
-    "JPEG 2000": (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", Jpeg2KImagePlugin.Jpeg2KImageFile),
-    "AVIF": (rb"....ftypavi[fs]", AvifImagePlugin.AvifImageFile),
-    "PNM": (rb"P[1-6]\s", PpmImagePlugin.PpmImageFile),
-}
-_SOUNDS = {
-    "WAV": rb"(?:RIFF|RF64)....WAVE",
-    "FLAC": rb"fLaC",
-    "OGG": rb"OggS",
-    "AIFF": rb"FORM....AIF[FC]",
-    "MP3": rb"ID3|\xff[\xe2-\xe7\xf2-\xff]",
-    "AU": rb"\.snd",
-    "CAF": rb"caff",
-    "W64": rb"riff\x2e\x91\xcf\x11",
-}
-_MAGIC = {name: re.compile(pattern, re.DOTALL) for name, pattern in {**{name: entry[0] for name, entry in _PICTURES.items()}, **_SOUNDS}.items()}
-EXTENSIONS = {
-    "image": {
-        "PNG": (".png", ".apng"), "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "GIF": (".gif",), "WebP": (".webp",), "TIFF": (".tif", ".tiff"), "BMP": (".bmp", ".dib"),
-        "JPEG 2000": (".jp2", ".j2k"), "AVIF": (".avif",), "PNM": (".pnm", ".ppm", ".pgm", ".pbm"),
-    },
-    "audio": {
-        "WAV": (".wav", ".wave", ".rf64"), "FLAC": (".flac",), "OGG": (".ogg", ".oga", ".opus"), "AIFF": (".aif", ".aiff", ".aifc"), "MP3": (".mp3",), "AU": (".au", ".snd"),
-        "CAF": (".caf",), "W64": (".w64",),
-    },
-}  # fmt: skip
+_BITS, _ORIENTATION, _SAMPLE_FORMAT = 258, 274, 339  # Of TIFF; of the last 2 is signed, 3 floating point.
+_RATES = range(1000, 768_001)  # Samples a second of a recording.
+_LOUDEST = 1e4  # Of a sample, where 1 is full scale.
+_SHORTEST = 0.01  # Seconds.
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)  # The name's fault, now and ever.
 _FORMAT_OF = {extension: name for kind in EXTENSIONS.values() for name, extensions in kind.items() for extension in extensions}
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # It says on the terminal what is said in quarantine.csv.
@@ -103,32 +79,34 @@ def read_media(folder, value):
         The bytes.
 
     Raises:
-        MediaError: if the file is missing, empty, huge, or outside the folder, also through links.
+        MediaError: if the file is missing, empty, huge, no file, without permission, or outside the folder, also through links.
+        OSError: if it cannot be read now, though it might be at another time.
     """
     folder = os.path.realpath(folder)
     try:
-        path = os.path.realpath(os.path.join(folder, value))
-        there = os.path.isfile(path)
-        if os.path.commonpath([folder, path]) != folder:
+        path = os.path.join(folder, value)
+        if not _inside(folder, os.path.realpath(path)):
             raise MediaError("outside the table's folder")
-        if not there:
-            raise MediaError("missing")
-        if os.path.getsize(path) > _MAX_BYTES:
-            raise MediaError("over the length limit")
-        with open(path, "rb") as file:
-            raw = file.read()
+        _check_mode(os.stat(path).st_mode, value)  # Before it is opened, as a pipe would wait for its other end.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            status = os.fstat(file.fileno())
+            _check_mode(status.st_mode, value)
+            if not _inside(folder, _place(file.fileno(), path)):  # A link may have changed since.
+                raise MediaError("outside the table's folder")
+            raw = file.read(status.st_size + 1) if status.st_size <= _MAX_BYTES else None  # Memory is taken for as much as is asked for.
     except MediaError:
         raise
-    except (OSError, ValueError) as error:  # A name too long, or with a null byte; a file without permission.
-        raise MediaError("unreadable file" if isinstance(error, PermissionError) else "missing") from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte, or what no file system can write.
+        if isinstance(error, PermissionError):
+            raise MediaError("unreadable file") from error
+        if isinstance(error, OSError) and error.errno not in _NO_FILE:
+            raise
+        raise MediaError(_missing(folder, value)) from error
+    if raw is None or len(raw) > _MAX_BYTES:  # It may have grown.
+        raise MediaError("over the length limit")
     if not raw:
         raise MediaError("empty")
     return raw
-
-
-def sniff(raw):
-    """Names the format of a file by its first bytes: `PNG`, `WAV`, ..., or an empty string for none of `EXTENSIONS`."""
-    return next((name for name, pattern in _MAGIC.items() if pattern.match(raw[:64])), "")
 
 
 def check_extension(raw, name):
@@ -154,15 +132,16 @@ def decode_image(raw, limits):
     if not raw:
         raise MediaError("empty")
     form = sniff(raw)
-    if form not in _PICTURES:
+    if form not in PICTURES:
         raise MediaError("unreadable picture")
     try:
-        header = _PICTURES[form][1](io.BytesIO(raw))
+        header = read_header(raw, form)
         width, height = header.size
         clear = form != "JPEG" and (header.mode in ("RGBA", "LA", "PA") or "transparency" in header.info)
-        cut = _cut_picture(raw, form, header)
+        deep = form == "TIFF" and (max(header.tag_v2.get(_BITS, (0,))) > 16 or not {2, 3}.isdisjoint(header.tag_v2.get(_SAMPLE_FORMAT, ())))
+        cut = cut_picture(raw, form, header)
     except Exception as error:  # Pillow's readers raise whatever a damaged header leads to.
-        raise MediaError("truncated" if _cut_picture(raw, form, None) or (form == "JPEG" and b"\xff\xd9" not in raw) else "unreadable picture") from error
+        raise MediaError("truncated" if cut_picture(raw, form, None) or (form == "JPEG" and b"\xff\xd9" not in raw) else "unreadable picture") from error
     if width * height > limits.max_pixels:
         raise MediaError("over the pixel limit")
     if cut:
@@ -171,13 +150,15 @@ def decode_image(raw, limits):
     if form == "JPEG":  # Which can be decoded at a half, a quarter, an eighth.
         flags = next((flag for factor, flag in ((8, 65), (4, 33), (2, 17)) if max(width, height) >= factor * limits.image_size), flags)
     try:
-        pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED if clear else flags)
+        pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED if clear or deep else flags)
     except cv2.error as error:
         raise MediaError("unreadable picture") from error
     if pixels is None:
         # After the last scan of a JPEG begins, these two bytes are the end and nothing else.
         raise MediaError("truncated" if form == "JPEG" and raw.find(b"\xff\xd9", raw.rfind(b"\xff\xda")) < 0 else "unreadable picture")
-    if clear:
+    if deep:
+        pixels = _eight_bits(pixels)
+    elif clear:
         pixels = _upright(_over(pixels, limits.background), header)
     scale = limits.image_size / max(pixels.shape[:2])
     if scale < 1:
@@ -217,22 +198,25 @@ def decode_audio(raw, limits):
     if not raw:
         raise MediaError("empty")
     file = io.BytesIO(raw)
-    cut = _cut_sound(raw)
+    cut = cut_sound(raw)
     try:
         with soundfile.SoundFile(file) as sound:
             frames, rate = sound.frames, sound.samplerate
-            if rate <= 0 or frames > limits.max_seconds * rate:
-                raise MediaError("over the length limit" if rate > 0 else "unreadable sound")
-            samples = sound.read(dtype="float32", always_2d=True)
+            if frames > limits.max_seconds * rate > 0:
+                raise MediaError("over the length limit")
+            if rate not in _RATES:
+                raise MediaError("unreadable sound")
+            samples, read, spread = _mix(sound)
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:  # TypeError: SoundFile of RAW needs a rate.
         # A decoder that fails where the file ends has met the end too soon.
         raise MediaError("truncated" if cut or (sniff(raw) == "FLAC" and file.tell() == len(raw) > 8192) else "unreadable sound") from error
-    if cut or len(samples) < frames:
+    if cut or read < frames:
         raise MediaError("truncated")
-    samples = samples.mean(axis=1)
-    if not samples.size or not np.isfinite(samples).all() or np.ptp(samples) < 1e-4:
+    if read < _SHORTEST * rate:
+        raise MediaError("too short")
+    if spread < 1e-4:
         raise MediaError("silent")
-    return samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE)
+    return samples
 
 
 def canonical_audio(raw, limits=Limits()):
@@ -247,14 +231,86 @@ def encode_wav(samples, rate=SAMPLE_RATE):
     return file.getvalue()
 
 
+def _inside(folder, path):
+    return os.path.commonpath([folder, path]) == folder
+
+
+def _check_mode(mode, value):
+    if stat.S_ISDIR(mode):
+        raise MediaError("a folder, not a file" if value.strip() else "missing")
+    if not stat.S_ISREG(mode):
+        raise MediaError("no ordinary file")
+
+
+def _place(number, path):
+    """Where the file lies that is open under a number."""
+    try:
+        return os.readlink(f"/proc/self/fd/{number}")
+    except OSError:  # Not on Linux.
+        path = os.path.realpath(path)
+        return path if os.path.samestat(os.stat(path), os.fstat(number)) else ""
+
+
+def _missing(folder, value):
+    """Why there may be no file of a name."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|data:", value):
+        return "a URL, not a file"
+    turned = value.replace("\\", "/")
+    for repaired in (value.strip(), turned, urllib.parse.unquote(value), urllib.parse.unquote(turned.strip())):
+        with contextlib.suppress(ValueError):
+            path = os.path.realpath(os.path.join(folder, repaired))
+            if repaired != value and os.path.isfile(path) and _inside(folder, path):
+                return f"missing; did you mean {repaired}"
+    return "missing"
+
+
+def _mix(sound):
+    """Reads a sound block by block, so that many channels and a high rate take no memory; returns samples of one channel at 16 kHz, number of frames, and their range."""
+    change = soxr.ResampleStream(sound.samplerate, SAMPLE_RATE, 1, dtype="float32") if sound.samplerate != SAMPLE_RATE else None
+    parts, read, low, high = [], 0, np.inf, -np.inf
+    while True:
+        block = sound.read(max(1, 2**20 // sound.channels), dtype="float32", always_2d=True)
+        if not np.abs(block).max(initial=0) <= _LOUDEST:  # Nor are NaNs.
+            raise MediaError("unreadable sound")
+        part, read = block.mean(axis=1), read + len(block)
+        low, high = min(low, part.min(initial=np.inf)), max(high, part.max(initial=-np.inf))
+        parts.append(change.resample_chunk(part, last=not len(part)) if change else part)
+        if not len(part):
+            return np.concatenate(parts), read, high - low
+
+
+def _strips(pixels):
+    """Parts of a picture, of some megabytes each."""
+    step = max(1, 2**20 // pixels.shape[1])
+    return (slice(top, top + step) for top in range(0, len(pixels), step))
+
+
 def _over(pixels, background):
     """Lays pixels of any depth with transparency over a colour."""
-    pixels = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
-    if pixels.ndim < 3 or pixels.shape[2] < 4:  # The header says transparent, the pixels are not.
-        pixels = pixels if pixels.ndim == 3 else np.dstack([pixels] * 3)
-        return (pixels * 255).round().astype(np.uint8)
-    alpha = pixels[:, :, 3:]
-    return (pixels[:, :, :3] * alpha * 255 + np.float32(background[::-1]) * (1 - alpha)).round().astype(np.uint8)
+    if pixels.ndim < 3:  # The header says transparent, the pixels are not.
+        pixels = pixels[:, :, None]
+    out = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for rows in _strips(pixels):
+        part = pixels[rows].astype(np.float32) / np.iinfo(pixels.dtype).max
+        alpha = part[:, :, 3:] if part.shape[2] == 4 else np.float32(1)
+        out[rows] = (part[:, :, :3] * alpha * 255 + np.float32(background[::-1]) * (1 - alpha)).round()
+    return out
+
+
+def _eight_bits(pixels):
+    """Makes bytes of signed or floating point numbers: from 0 to 1 where these are there, otherwise from the lowest to the highest."""
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        raise MediaError("transparent picture of floating point or signed numbers")
+    pixels = pixels[:, :, None] if pixels.ndim < 3 else pixels
+    ends = [(part.min(), part.max()) for part in (pixels[rows][np.isfinite(pixels[rows])] for rows in _strips(pixels)) if part.size]
+    low, high = (float(min(low for low, _ in ends)), float(max(high for _, high in ends))) if ends else (0.0, 0.0)
+    if pixels.dtype.kind == "f" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    out = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for rows in _strips(pixels):
+        part = np.nan_to_num(pixels[rows].astype(np.float64), nan=low, posinf=high, neginf=low)
+        out[rows] = ((part / 2 - low / 2) * (255 / max(high / 2 - low / 2, 1e-30))).round()  # Halves, as the range may be more than a number holds.
+    return out
 
 
 def _upright(pixels, header):
@@ -271,40 +327,3 @@ def _upright(pixels, header):
     if orientation in (2, 4, 5, 7):
         pixels = cv2.flip(pixels, 0 if orientation == 4 else 1)
     return pixels
-
-
-def _cut_picture(raw, form, header):
-    """Whether a picture ends before its end, as far as its format says where that is; of a JPEG OpenCV tells."""
-    if form == "PNG":
-        return raw.rfind(b"IEND") < 0
-    if form == "GIF":
-        return raw.rstrip(b"\0")[-1:] != b";"
-    if form == "WebP":
-        return int.from_bytes(raw[4:8], "little") + 8 > len(raw)
-    if form == "BMP":
-        return int.from_bytes(raw[2:6], "little") > len(raw)
-    if form == "TIFF":
-        order = "little" if raw[:2] == b"II" else "big"
-        if int.from_bytes(raw[4:8], order) >= len(raw):
-            return True
-        tags = getattr(header, "tag_v2", {})
-        strips = [(tags.get(starts, ()), tags.get(sizes, ())) for starts, sizes in ((273, 279), (324, 325))]
-        return any(start + size > len(raw) for starts, sizes in strips for start, size in zip(starts, sizes))
-    return False
-
-
-def _cut_sound(raw):
-    """Whether a recording ends before its end, where its format says how long it is."""
-    if raw[:4] in (b"RIFF", b"FORM"):
-        said = int.from_bytes(raw[4:8], "little" if raw[:4] == b"RIFF" else "big")
-        return len(raw) + 1 < said + 8 and said < 0x7FFFF000  # What is written as a stream says 0 or all ones.
-    if raw[:4] == b".snd":
-        said = int.from_bytes(raw[8:12], "big")
-        return len(raw) < int.from_bytes(raw[4:8], "big") + said and said < 0x7FFFF000
-    if raw[:4] in (b"RF64", b"riff"):
-        return len(raw) + 8 < int.from_bytes(raw[20:28] if raw[:4] == b"RF64" else raw[16:24], "little")
-    if raw[:4] == b"OggS":
-        page = raw[raw.rfind(b"OggS") :]
-        whole = len(page) > 27 and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
-        return not whole or not page[5] & 4  # The last page bears a flag.
-    return False

@@ -20,7 +20,7 @@ import pyarrow.parquet
 
 from cross_modal.data import media, prints, schema
 
-_VERSION = 3  # Of what is written here; another number makes everything anew.
+_VERSION = 4  # Of what is written here; another number makes everything anew.
 _ROWS, _VIEWS, _BYTES = 256, 2**14, 2**26  # Of a chunk, at most.
 _MOST_MARKS = 500
 _MARKS = re.compile(
@@ -160,6 +160,8 @@ def check_view(stage, view):
         if view.value is None:
             raise media.MediaError(f"NaN {kind}")
         if kind in ("image", "audio"):
+            if raw is None and _BROKEN in view.value:
+                raise media.MediaError("a name that is no UTF-8")
             if raw is None:
                 raw = media.read_media(stage.folder, view.value)
                 if "extension" not in stage.limits.allow:

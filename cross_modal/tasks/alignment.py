@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from cross_modal import metrics
+from cross_modal import retrieval
 from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, FoldViews, LogitScale, UnfoldViews
-from cross_modal.losses import ABSENT, InfoNCE
+from cross_modal.losses import ABSENT, LOSSES, Contrastive
 from cross_modal.tasks.task import Endpoint, Task
 
 STRING = tf.TensorSpec((None,), tf.string)
@@ -31,6 +31,8 @@ class Alignment(Task):
         languages: `Language`.
         towers: dict of field to tower, a function `(feature, dim, name, languages) -> keras.Model`.
         views: dict of field to the number of views of an item in a batch; 1 where it is not named.
+        loss: "info_nce", "sigmoid" or "triplet", see `losses.Contrastive`.
+        weights: dict of pattern to the weight of the routes that fit it in the loss; of those that fit a route the last counts, 1 where none does.
         routes: patterns in order; of those that fit a route the last one decides whether it is trained.
             `("*->*", "!text:tr->*", "text:tr->text:en")` trains all routes but those of Turkish, and of those the one to English.
         dim: size of a state.
@@ -44,6 +46,8 @@ class Alignment(Task):
     towers: dict[str, Callable] = dataclasses.field(kw_only=True)
     views: dict[str, int] = dataclasses.field(default_factory=dict)
     routes: tuple[str, ...] = ("*->*",)
+    weights: dict[str, float] = dataclasses.field(default_factory=dict)
+    loss: str = "info_nce"
     dim: int = 128
     embedding: int = 128
     dropout: float = 0.1
@@ -54,7 +58,11 @@ class Alignment(Task):
         unknown = set(self.views) - set(self.features)
         if unknown or min(self.draws.values()) < 1:
             raise ValueError(f"Expected `views` to give a number of at least 1 for fields among {', '.join(self.features)}. Received: views={self.views}")
-        for pattern in self.routes:
+        if self.loss not in LOSSES:
+            raise ValueError(f"Expected `loss` to be one of {', '.join(LOSSES)}. Received: loss={self.loss}")
+        if any(weight < 0 for weight in self.weights.values()):
+            raise ValueError(f"Expected `weights` of at least 0. Received: weights={self.weights}")
+        for pattern in (*self.routes, *self.weights):
             if not _fitting(self.kinds, pattern).any():
                 raise ValueError(f"Expected a route between kinds of view, such as {self.kinds[0]}->{self.kinds[-1]} or text:*->image. Received: {pattern!r}")
 
@@ -118,40 +126,46 @@ class Alignment(Task):
         return x, tf.stack([tf.cast(y[:, :, 0], tf.int32), *dense], -1), tf.ones_like(batch["item"], tf.float32)
 
     def objective(self):
-        return {"loss": InfoNCE(self.trained().tolist())}
+        weights = self.trained().astype(float)
+        for pattern, weight in self.weights.items():
+            weights[_fitting(self.kinds, pattern) & (weights > 0)] = weight
+        return {"loss": Contrastive(weights.tolist(), self.loss)}
 
     def score(self, model, batches):
-        """Embeds all views and measures retrieval from each kind of view to each other; the first view of a kind of an item counts."""
+        """Embeds all views and measures retrieval from each kind of view to each other, over all views."""
         vectors = self._embed_all(model, batches)
         trained, rows = self.trained(), []
         for a, source in enumerate(self.kinds):
             for b, target in enumerate(self.kinds):
                 if a != b and source in vectors and target in vectors:
-                    row = _retrieve(vectors[source], vectors[target])
+                    row = retrieval.retrieve(vectors[source], vectors[target])
                     if row:
                         rows.append({"source": source, "target": target, "trained": bool(trained[a, b]), **row})
         scores = {"routes": rows}
         for name, chosen in (("trained", True), ("never_trained", False)):
-            some = [row["recall@1"] for row in rows if row["trained"] == chosen]
+            some = [row for row in rows if row["trained"] == chosen]
             if some:
-                scores[name] = {"recall@1": float(np.mean(some)), "lowest recall@1": float(np.min(some)), "routes": len(some)}
+                means = {key: float(np.mean([row[key] for row in some])) for key in ("recall@1", "recall@5", "recall@10", "mrr", "median_rank", "hubness")}
+                scores[name] = {**means, "lowest recall@1": float(np.min([row["recall@1"] for row in some])), "routes": len(some)}
         return scores
 
     def _embed_all(self, model, batches):
-        """Returns a dict of kind of view to dict of item to (vector, key)."""
+        """Returns a dict of kind of view to `Embedded`."""
         encoders = {name: model.get_layer(name) for name in self.features}
-        vectors = {}
+        found = {}
         for batch in batches:
             for place, name in enumerate(self.features):
                 field = batch[name]
-                shape = tf.shape(field["key"])
                 folded = {key: tf.reshape(field[key], (-1, *field[key].shape[2:])) for key in ("value", "mask", "language")}
-                embedded = tf.reshape(encoders[name](folded, training=False), (*shape, -1)).numpy()
+                embedded = np.asarray(encoders[name](folded, training=False)).reshape(*field["key"].shape, -1)
                 present = tf.reduce_any(field["mask"], -1).numpy()
-                for i, v in np.argwhere(present):
-                    kind = self.kinds[place * len(self.languages.names) + int(field["language"][i, v])]
-                    vectors.setdefault(kind, {}).setdefault(int(batch["item"][i]), (embedded[i, v], int(field["key"][i, v])))
-        return vectors
+                item, kind = np.broadcast_to(batch["item"].numpy()[:, None], present.shape), field["language"].numpy() + place * len(self.languages.names)
+                for code in np.unique(kind[present]):
+                    some = present & (kind == code)
+                    parts = found.setdefault(self.kinds[code], ([], [], []))
+                    for part, values in zip(parts, (embedded, item, field["key"].numpy())):
+                        part.append(values[some])
+        return {kind: retrieval.Embedded(*map(np.concatenate, parts)) for kind, parts in found.items()}
 
     def summary(self, scores):
         rows = {(row["source"], row["target"]): row for row in scores["routes"]}
@@ -161,7 +175,7 @@ class Alignment(Task):
         width = max(8, *(len(kind) for kind in kinds)) + 1
         lines = []
         for k in (1, 10):
-            lines.append(f"recall@{k}, from the row to the column, over {max(row['candidates'] for row in scores['routes'])} items (* never trained)")
+            lines.append(f"recall@{k}, from the row to the column, over {max(row['candidates'] for row in scores['routes']):,} views (* never trained)")
             lines.append(" " * width + "".join(f"{kind:>{width}}" for kind in kinds))
             for source in kinds:
                 cells = [_cell(rows.get((source, target)), k) for target in kinds]
@@ -172,6 +186,9 @@ class Alignment(Task):
             if name in scores:
                 one = scores[name]
                 lines.append(f"{one['routes']} {words} routes: recall@1 {one['recall@1']:.3f} on average, {one['lowest recall@1']:.3f} at the lowest")
+                lines.append(
+                    f"  recall@5 {one['recall@5']:.3f}, recall@10 {one['recall@10']:.3f}, median rank {one['median_rank']:g}, MRR {one['mrr']:.3f}, hubness {one['hubness']:.1f}"
+                )
         return "\n".join(lines)
 
     def endpoints(self, model):
@@ -194,22 +211,6 @@ def _fitting(kinds, pattern):
         raise ValueError(f"Expected a route written source->target, such as text:tr->image. Received: {pattern!r}")
     a, b = ([fnmatch.fnmatchcase(kind, side.strip()) for kind in kinds] for side in (source, target))
     return np.outer(a, b) | np.outer(b, a)
-
-
-def _retrieve(sources, targets):
-    """Recall from the items of one kind of view to those of another; a target with the same content as the right one is right."""
-    queries = [item for item in sources if item in targets]
-    if len(queries) < 2:
-        return None
-    candidates = list(targets)
-    keys = np.array([targets[item][1] for item in candidates])
-    similarity = np.stack([sources[item][0] for item in queries]) @ np.stack([targets[item][0] for item in candidates]).T
-    relevant = np.array([targets[item][1] for item in queries])[:, None] == keys[None]
-    row = {"queries": len(queries), "candidates": len(candidates)}
-    for k in (1, 10):
-        row[f"recall@{k}"] = metrics.recall_at(similarity, relevant, k)
-        row[f"chance@{k}"] = metrics.chance_at(len(candidates), k)
-    return row
 
 
 def _cell(row, k):

@@ -1,0 +1,178 @@
+"""How good are classifications that are trained from scratch? Digits in pictures, in speech, and in both.
+
+    python benchmarks/classification.py DATA mnist fsdd speakers fusion [--seeds 3] [--out saved_models/classification]
+
+DATA is a folder with the tables `mnist` and `fsdd`. Each seed draws another split and other weights; what is asked is never trained on, nor is anything chosen by it. Runs that are
+there already are not trained again.
+
+    mnist     10,000 pictures of digits: 85 % to train on, 5 % to choose the epoch by, 10 % to ask
+    fsdd      2,700 spoken digits, by the same six speakers: 80, 10 and 10 %
+    speakers  the same, each speaker in turn never heard in training
+    fusion    pictures and speech of the same digit, both spoilt by noise: each fusion, with both and with one missing, and models for one alone
+"""
+
+import argparse
+import collections
+import json
+import pathlib
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from cross_modal import cli
+from cross_modal.data import media
+
+PICTURES = {"features.image": {"size": [28, 28], "channels": 1}, "features.label": {}}
+AUGMENTED = {"training.augment.image": {"scale": 0.1, "rotation": 12, "shift": 0.1}, "training.batch_size": 128}
+SOUNDS = {
+    "features": {"audio": {"bins": 40, "seconds": 3}, "label": {}},
+    "towers.audio": {"kind": "cnn", "widths": [32, 64, 128]},
+    "training.epochs": 30,
+    "training.augment.audio": {"shift_ms": 100, "speed": 0.15, "noise_db": 15, "time_mask": 0.15, "bin_mask": 0.2},
+}
+FUSIONS = ("concat", "weighted", "multiply", "gated", "attention", "bottleneck")
+
+
+def rows_of(data, name):
+    """The rows of a table, with the content of its files in place of their paths."""
+    rows = [json.loads(line) for line in (data / name / "items.jsonl").open(encoding="utf-8")]
+    return [{key: (data / name / value).read_bytes() if key in ("image", "audio") else value for key, value in row.items()} for row in rows]
+
+
+def command(*arguments):
+    if cli.main([str(one) for one in arguments]):
+        raise SystemExit(1)
+
+
+def ingest(rows, out, *arguments):
+    out.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), out / "items.parquet")
+    command("ingest", out / "items.parquet", "--out", out / "dataset", *arguments)
+    return out / "dataset"
+
+
+def score(dataset, run, seed, keys):
+    """Trains, unless it is done, and scores on the test split."""
+    if not (run / "model.keras").exists():
+        settings = [f"{key}={json.dumps(value)}" for key, value in {**keys, "seed": seed}.items()]
+        resume = ["--resume"] if (run / "run.yaml").exists() else [str(dataset), "--task", "classification", *(part for one in settings for part in ("--set", one))]
+        command("train", "--run", run, *resume)
+    if "test" not in json.loads((run / "metrics.json").read_text()):
+        command("evaluate", run)
+    return json.loads((run / "metrics.json").read_text())["test"]
+
+
+def spread(values):
+    return f"{np.mean(values):.3f} ± {np.std(values):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
+
+
+def linear(scores):
+    return max(one["accuracy"] for one in scores["baseline"]["label"].values())
+
+
+def mnist(data, out, seeds):
+    found = collections.defaultdict(list)
+    rows = rows_of(data, "mnist")
+    plain = {"towers.image": {"kind": "mlp", "widths": [512, 256], "dropout": 0.2}, "training.optimizer": {"name": "sgd", "momentum": 0.9}, "training.learning_rate": 0.1}
+    convolutions = {"towers.image": {"kind": "cnn", "normalization": "batch"}, "training.epochs": 12}
+    for seed in seeds:
+        dataset = ingest(rows, out / f"mnist-{seed}", "--ignore", "split", "--splits", "0.85,0.05,0.1", "--seed", seed)
+        for name, keys in (("cnn", convolutions), ("mlp, SGD", {**plain, "training.epochs": 20})):
+            scores = score(dataset, out / f"mnist-{seed}" / name.split(",")[0], seed, {**PICTURES, **AUGMENTED, **keys})
+            found[name].append(scores["label"]["accuracy"])
+        found["linear model on gradients"].append(linear(scores))
+    return found
+
+
+def fsdd(data, out, seeds):
+    found = collections.defaultdict(list)
+    rows = [{key: row[key] for key in ("id", "audio", "label")} for row in rows_of(data, "fsdd")]
+    for seed in seeds:
+        dataset = ingest(rows, out / f"fsdd-{seed}", "--seed", seed)
+        scores = score(dataset, out / f"fsdd-{seed}" / "cnn", seed, SOUNDS)
+        found["cnn"].append(scores["label"]["accuracy"])
+        found["linear model on MFCC"].append(linear(scores))
+    return found
+
+
+def speakers(data, out, seeds):
+    found = collections.defaultdict(list)
+    rows = rows_of(data, "fsdd")
+    for speaker in sorted({row["speaker"] for row in rows}):
+        parted = [{"id": row["id"], "audio": row["audio"], "label": row["label"], "split": "test" if row["speaker"] == speaker else "train"} for row in rows]
+        dataset = ingest(parted, out / f"speaker-{speaker}")
+        for seed in seeds[:1]:
+            scores = score(dataset, out / f"speaker-{speaker}" / f"cnn-{seed}", seed, SOUNDS)
+            found[f"cnn, {speaker} never heard"].append(scores["label"]["accuracy"])
+            found["cnn, mean over the speakers"].append(scores["label"]["accuracy"])
+            found["linear model on MFCC, mean"].append(linear(scores))
+    return found
+
+
+def spoilt(data, seed, snr_db=-11.5, sigma=1.3):
+    """Items of a picture and a recording of the same digit, both with noise; no picture or recording stands in two splits."""
+    import cv2
+
+    chance = np.random.default_rng(seed)
+    pictures, sounds = (collections.defaultdict(list) for _ in range(2))
+    for row in rows_of(data, "mnist"):
+        pictures[row["label"]].append(row["image"])
+    for row in rows_of(data, "fsdd"):
+        sounds[row["label"]].append(row["audio"])
+    rows = []
+    for label in sorted(pictures):
+        chance.shuffle(pictures[label])
+        chance.shuffle(sounds[label])
+        bounds = [0, int(0.8 * len(sounds[label])), int(0.9 * len(sounds[label])), len(sounds[label])]
+        start = 0
+        for place, (split, count) in enumerate((("train", 600), ("validation", 60), ("test", 100))):
+            some = sounds[label][bounds[place] : bounds[place + 1]]
+            for number in range(count):
+                pixels = media.decode_image(pictures[label][start], media.Limits()).astype(np.float32).mean(axis=2)
+                samples = media.decode_audio(some[number % len(some)], media.Limits()).astype(np.float32)
+                start += 1
+                noisy = np.clip(0.5 + (pixels / 255.0 - 0.5) * 0.4 + chance.normal(0, 0.4 * sigma, pixels.shape), 0, 1)
+                samples = samples + np.sqrt(np.mean(samples**2) * 10 ** (-snr_db / 10)) * chance.normal(size=len(samples))
+                samples = (0.3 * samples / np.abs(samples).max()).astype(np.float32)
+                image = cv2.imencode(".png", (255 * noisy).astype(np.uint8))[1].tobytes()
+                rows.append({"id": f"{label}-{split}-{number}", "split": split, "image": image, "audio": media.encode_wav(samples), "label": label})
+    return rows
+
+
+def fusion(data, out, seeds):
+    found = collections.defaultdict(list)
+    sounds = {"features.audio": {"bins": 40, "seconds": 3}, "towers.audio": {"kind": "cnn", "widths": [32, 64, 128]}}
+    common = {"options.dim": 128, "training.batch_size": 64, "training.epochs": 12, "features.label": {}}
+    augmented = {"training.augment.image": {"shift": 0.1, "rotation": 10}, "training.augment.audio": {"time_mask": 0.1, "bin_mask": 0.15}}
+    pictures = {**PICTURES, "towers.image.normalization": "batch"}
+    for seed in seeds:
+        dataset = ingest(spoilt(data, seed), out / f"fusion-{seed}", "--max-bad", 0.1)
+        folder = out / f"fusion-{seed}"
+        for name, keys, own in (("image", pictures, "training.augment.image"), ("audio", sounds, "training.augment.audio")):
+            scores = score(dataset, folder / name, seed, {**common, **keys, own: augmented[own]})
+            found[f"model for {name} alone"].append(scores["label"]["accuracy"])
+        for name in FUSIONS:
+            keys = {**common, **pictures, **sounds, **augmented, "fusion.kind": name, "training.modality_dropout": 0.3}
+            patterns = score(dataset, folder / name, seed, keys)["label"]["patterns"]
+            for shown in ("image+audio", "image", "audio"):
+                found[f"{name}, asked with {shown}"].append(patterns[shown]["accuracy"])
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=pathlib.Path)
+    parser.add_argument("what", nargs="+", choices=("mnist", "fsdd", "speakers", "fusion"))
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (%(default)s)")
+    parser.add_argument("--out", type=pathlib.Path, default="saved_models/classification", help="folder (%(default)s)")
+    options = parser.parse_args()
+    for what in options.what:
+        found = globals()[what](options.data, options.out, range(options.seeds))
+        print(f"\n| {what} | accuracy | runs |\n|---|---|---|")
+        for name, values in found.items():
+            print(f"| {name} | {spread(values)} | {len(values)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
