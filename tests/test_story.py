@@ -55,7 +55,7 @@ def test_train_again_or_on_is_told(run, dataset, capsys):
 def test_evaluate_prints_the_route_matrix(run, capsys):
     assert cli.main(["evaluate", str(run), "--split", "test"]) == 0
     said = capsys.readouterr().out
-    assert "recall@10, from the row to the column, over 8 items" in said and "never-trained routes" in said
+    assert "recall@10, from the row to the column, over 8 views" in said and "never-trained routes" in said
     scores = json.loads((run / "metrics.json").read_text())["test"]
     assert all(0 <= row["recall@1"] <= row["recall@10"] <= 1 for row in scores["routes"])
     assert cli.main(["evaluate", str(run), "--split", "tset"]) == 1

@@ -182,6 +182,16 @@ def canonical_image(raw, limits=Limits()):
     return encode_image(decode_image(raw, limits), lossy=sniff(raw) == "JPEG")
 
 
+class _Content(io.BytesIO):
+    """Bytes as a file in which a damaged header may send libsndfile to before the beginning; an error there would be printed and lost."""
+
+    def seek(self, place, whence=0):
+        try:
+            return super().seek(place, whence)
+        except ValueError:
+            return self.tell()
+
+
 def decode_audio(raw, limits):
     """Decodes a recording, mixes it to one channel and resamples it.
 
@@ -197,7 +207,7 @@ def decode_audio(raw, limits):
     """
     if not raw:
         raise MediaError("empty")
-    file = io.BytesIO(raw)
+    file = _Content(raw)
     cut = cut_sound(raw)
     try:
         with soundfile.SoundFile(file) as sound:
