@@ -106,3 +106,13 @@ def cut_sound(raw):
         whole = len(page) > 27 and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
         return not whole or not page[5] & 4  # The last page bears a flag.
     return False
+
+
+class Content(io.BytesIO):
+    """Bytes as a file in which a damaged header may send libsndfile to before the beginning; an error there would be printed and lost."""
+
+    def seek(self, place, whence=0):
+        try:
+            return super().seek(place, whence)
+        except ValueError:
+            return self.tell()

@@ -17,7 +17,7 @@ import soundfile
 import soxr
 from PIL import Image
 
-from cross_modal.data.containers import EXTENSIONS, PICTURES, cut_picture, cut_sound, read_header, sniff
+from cross_modal.data.containers import EXTENSIONS, PICTURES, Content, cut_picture, cut_sound, read_header, sniff
 
 SAMPLE_RATE = 16_000
 ALLOWED = ("constant", "extension")
@@ -182,16 +182,6 @@ def canonical_image(raw, limits=Limits()):
     return encode_image(decode_image(raw, limits), lossy=sniff(raw) == "JPEG")
 
 
-class _Content(io.BytesIO):
-    """Bytes as a file in which a damaged header may send libsndfile to before the beginning; an error there would be printed and lost."""
-
-    def seek(self, place, whence=0):
-        try:
-            return super().seek(place, whence)
-        except ValueError:
-            return self.tell()
-
-
 def decode_audio(raw, limits):
     """Decodes a recording, mixes it to one channel and resamples it.
 
@@ -207,7 +197,7 @@ def decode_audio(raw, limits):
     """
     if not raw:
         raise MediaError("empty")
-    file = _Content(raw)
+    file = Content(raw)
     cut = cut_sound(raw)
     try:
         with soundfile.SoundFile(file) as sound:

@@ -43,3 +43,10 @@ def test_headers_of_tiff_of_any_depth(kind):
 def test_damaged_headers_are_an_exception(raw, form):
     with pytest.raises(Exception):  # noqa: B017
         containers.read_header(raw, form)
+
+
+def test_a_place_before_the_beginning_is_no_error():
+    """A damaged header of an MP3 or a CAF may ask for one."""
+    file = containers.Content(b"abc")
+    file.seek(2)
+    assert file.seek(-5) == 2 and file.read() == b"c"

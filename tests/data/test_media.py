@@ -600,10 +600,3 @@ def test_damaged_media_are_told_or_are_what_they_should_be(raw, flips, cut, grow
 def test_limits_say_what_is_wrong(wrong):
     with pytest.raises(ValueError, match=f"Expected `{next(iter(wrong))}` to .* Received: {next(iter(wrong))}="):
         media.Limits(**wrong)
-
-
-def test_a_place_before_the_beginning_is_no_error():
-    """A damaged header of an MP3 or a CAF may ask for one."""
-    file = media._Content(b"abc")
-    file.seek(2)
-    assert file.seek(-5) == 2 == file.seek(-9, 1) and file.read() == b"c"
