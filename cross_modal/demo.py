@@ -13,8 +13,8 @@ from cross_modal.data import ingest, media
 from cross_modal.data.batching import batches
 from cross_modal.evaluation import evaluate
 from cross_modal.exporting import export, load
+from cross_modal.galleries import build_gallery, search
 from cross_modal.report import history_picture, retrieval_picture
-from cross_modal.serving import build_gallery, search
 from cross_modal.training import fit
 
 _ROUTES = ["*->*", "!text:tr->*", "text:tr->text:en", "!audio:fr->image"]  # Two recordings are never in a batch together either: `views` of audio is 1.

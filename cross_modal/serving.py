@@ -1,11 +1,7 @@
-"""Raw values in, answers out: prediction over items and search in a gallery."""
-
-import dataclasses
+"""Raw values in, answers out."""
 
 import numpy as np
 import tensorflow as tf
-
-from cross_modal.features.label import UNDETERMINED
 
 
 def ask(endpoint, rows, batch_size=64):
@@ -75,80 +71,3 @@ def _arguments(endpoint, example):
 
 def _plain(value):
     return value.decode() if isinstance(value, bytes) else np.asarray(value).tolist()
-
-
-@dataclasses.dataclass(frozen=True)
-class Gallery:
-    """Embedded views to search in.
-
-    Args:
-        field: the field they are of.
-        ids: list of the items' ids.
-        languages: list of the views' languages.
-        values: list of the raw values, bytes.
-        vectors: float `(candidates, embedding)`, unit length.
-    """
-
-    field: str
-    ids: list[str]
-    languages: list[str]
-    values: list[bytes]
-    vectors: np.ndarray
-
-
-def build_gallery(endpoints, dataset, split, field, language=None):
-    """Embeds all views of a field in a split.
-
-    Args:
-        endpoints: dict of name to `Endpoint`, with `embed_` + field.
-        dataset: `Dataset`.
-        split: name of the split.
-        field: name of the field.
-        language: takes the views in this language alone; None for all.
-
-    Returns:
-        `Gallery`.
-
-    Raises:
-        ValueError: if the task cannot embed the field, or there is no view.
-    """
-    endpoint = embedder(endpoints, field)
-    ids, languages, values = [], [], []
-    for item in dataset.items(split).as_numpy_iterator():
-        for value, tag in zip(item[field]["value"], item[field]["language"]):
-            if language in (None, tag.decode()):
-                ids.append(item["id"].decode())
-                languages.append(tag.decode())
-                values.append(value)
-    if not ids:
-        raise ValueError(f"Expected views of {field}{f' in {language}' if language else ''} in the split {split}. Received: none in {dataset.path}")
-    rows = [{field: value, f"{field}_language": tag} for value, tag in zip(values, languages)]
-    return Gallery(field, ids, languages, values, ask(endpoint, rows)["embedding"])
-
-
-def embedder(endpoints, field):
-    """Returns the endpoint that embeds a field, or says which can be."""
-    if f"embed_{field}" not in endpoints:
-        known = [name.removeprefix("embed_") for name in endpoints if name.startswith("embed_")]
-        raise ValueError(f"Expected a field that the model embeds: {', '.join(known) or 'it embeds none; train an alignment'}. Received: {field}")
-    return endpoints[f"embed_{field}"]
-
-
-def search(endpoints, gallery, field, value, language=UNDETERMINED, k=10):
-    """Finds the views of a gallery that are nearest to one view of any field.
-
-    Args:
-        endpoints: dict of name to `Endpoint`, with `embed_` + field.
-        gallery: `Gallery`.
-        field: field of the query.
-        value: its raw value, bytes or str.
-        language: its language.
-        k: how many to return.
-
-    Returns:
-        List of `(place in the gallery, cosine)`, best first.
-    """
-    query = ask(embedder(endpoints, field), [{field: value, f"{field}_language": language}])["embedding"][0]
-    scores = gallery.vectors @ query
-    order = np.argsort(-scores, kind="stable")[:k]
-    return [(int(place), float(scores[place])) for place in order]

@@ -14,7 +14,7 @@ LEVELS = [
     {"features", "layers", "metrics", "losses", "baselines", "retrieval"},
     {"data", "towers", "fusion"},
     {"tasks"},
-    {"training", "evaluation", "report", "exporting", "serving"},
+    {"training", "evaluation", "report", "exporting", "serving", "galleries", "server"},
     {"config", "cli", "samples", "testing", "demo", "__main__", "__init__"},
 ]
 

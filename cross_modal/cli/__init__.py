@@ -22,6 +22,7 @@ _VERBS = {
         "find what is nearest to a text, picture or sound",
         "cross-modal search saved_models/first text:tr=yüz --target image\n  cross-modal search saved_models/first audio:fr=question.wav --target text --language en",
     ),
+    "serve": ("answer requests over HTTP, as TensorFlow Serving and the Open Inference Protocol do", "cross-modal serve saved_models/first --port 8080"),
     "export": ("write a SavedModel that takes raw strings and bytes", "cross-modal export saved_models/first"),
 }
 

@@ -27,7 +27,14 @@ def add_arguments(verbs):
     add("--language", help="find views in this language only")
     add("--dataset", help="where to look; the dataset it was trained on")
     add("--split", default="test", help="(%(default)s)")
+    add("--gallery", metavar="FOLDER", help="keep what is embedded there, or search in what was; --target and the like count only when it is made")
     add("-k", type=int, default=5, help="how many to show (%(default)s)")
+    add = verbs["serve"].add_argument
+    add("path", help="folder of a run, which is exported if it was not yet, or of an export")
+    add("--name", help="what it is called in addresses; the name of the folder")
+    add("--port", type=int, default=8080, help="(%(default)s)")
+    add("--max-rows", type=int, default=64, help="most rows of a request (%(default)s)")
+    add("--max-bytes", type=int, default=2**25, help="most bytes of a request (%(default)s)")
     verbs["export"].add_argument("--out", help="folder of the SavedModel (RUN/export)")
 
 
@@ -93,8 +100,8 @@ def predict(options):
 
 
 def search(options):
-    from cross_modal import serving
-    from cross_modal.data import Dataset, media
+    from cross_modal import galleries
+    from cross_modal.data import media
     from cross_modal.data.schema import UNDETERMINED, parse_column
 
     config, task, model = _loaded(options.run)
@@ -103,7 +110,7 @@ def search(options):
         raise ValueError(f"Expected a query FIELD[:LANGUAGE]=VALUE, such as text:tr=yüz or image=cat.png. Received: {options.query!r}")
     field, language = parse_column(column)
     endpoints = task.endpoints(model)
-    serving.embedder(endpoints, field)  # An unknown field is told before the gallery is embedded.
+    galleries.embedder(endpoints, field)  # An unknown field is told before the gallery is embedded.
     kind = task.features[field].kind
     if kind in ("image", "audio"):
         path = pathlib.Path(value)
@@ -112,13 +119,26 @@ def search(options):
             value = media.canonical_image(raw) if kind == "image" else media.canonical_audio(raw)
         except media.MediaError as error:
             raise ValueError(f"Expected the path of a file for {field}. Received: {value}, which is {error}") from error
-    gallery = serving.build_gallery(endpoints, Dataset(options.dataset or config["dataset"]), options.split, options.target, options.language)
-    shown = task.features[options.target].kind == "text"
-    print(f"{'cosine':>6}  {'id':<12}  {options.target}")
-    for place, cosine in serving.search(endpoints, gallery, field, value, language or UNDETERMINED, options.k):
+    gallery = _gallery(options, endpoints, config)
+    shown = task.features[gallery.field].kind == "text"
+    print(f"{'cosine':>6}  {'id':<12}  {gallery.field}")
+    for place, cosine in galleries.search(endpoints, gallery, field, value, language or UNDETERMINED, options.k):
         what = gallery.values[place].decode() if shown else f"{len(gallery.values[place]):,} bytes"
         tag = "" if gallery.languages[place] == UNDETERMINED else f"  ({gallery.languages[place]})"
         print(f"{cosine:>6.3f}  {gallery.ids[place]:<12}  {what}{tag}")
+
+
+def _gallery(options, endpoints, config):
+    """The gallery of an earlier search, or a new one of a split."""
+    from cross_modal import galleries
+    from cross_modal.data import Dataset
+
+    if options.gallery and pathlib.Path(options.gallery, "gallery.json").exists():
+        return galleries.load_gallery(options.gallery)
+    gallery = galleries.build_gallery(endpoints, Dataset(options.dataset or config["dataset"]), options.split, options.target, options.language)
+    if options.gallery:
+        print(f"{gallery.save(options.gallery)}: {len(gallery.ids):,} views, for the next search", file=sys.stderr)
+    return gallery
 
 
 def export(options):
@@ -129,3 +149,22 @@ def export(options):
     folder = exporting.export(task, model, options.out or pathlib.Path(options.run) / "export")
     describe_path(folder)
     print(f"\n{folder}: a SavedModel that takes raw strings and bytes, for TensorFlow Serving, KServe, or tf.saved_model.load")
+
+
+def serve(options):
+    """Serves a run or an export until it is stopped."""
+    from cross_modal import exporting
+
+    try:
+        from cross_modal import server
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"Expected KServe to be installed. Received: {error}. Install it: pip install 'cross_modal[serve]'") from error
+    path = pathlib.Path(options.path)
+    folder = path if (path / "saved_model.pb").exists() else path / "export"
+    if not (folder / "saved_model.pb").exists():
+        _, task, model = _loaded(path)
+        exporting.export(task, model, folder)
+    name = options.name or (path.resolve().parent.name if path.name == "export" else path.resolve().name)
+    endpoints = exporting.load(folder)
+    print(f"{folder} at http://0.0.0.0:{options.port}/v1/models/{name}:predict and /v2/models/{name}/infer: {', '.join(sorted(endpoints))}; metrics at /metrics", file=sys.stderr)
+    server.serve(endpoints, name, options.port, options.max_rows, options.max_bytes)
