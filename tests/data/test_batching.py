@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from cross_modal.data import batches, ingest, learn_features
 from cross_modal.data.batching import length_for
+from cross_modal.data.media import encode_wav
 
 FEW = {4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256}
 
@@ -299,3 +300,30 @@ def test_unknown_fields_of_options_are_told(made):
         listed(made, size=5, seed=1, oversample={"topic": 1.0})
     with pytest.raises(ValueError, match="`augment` to name fields among text, image, label. Received: photo"):
         listed(made, size=5, seed=1, augment={"photo": {}})
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory):
+    """Six recordings of half a second, and their words."""
+    folder = tmp_path_factory.mktemp("spoken")
+    rows = []
+    for i in range(6):
+        samples = 0.3 * np.sin(2 * np.pi * (300 + 100 * i) * np.arange(8000) / 16_000) + 0.01 * np.random.default_rng(i).normal(size=8000)
+        (folder / f"{i}.wav").write_bytes(encode_wav(samples.astype("float32")))
+        rows.append({"id": str(i), "audio": f"{i}.wav", "text": f"word {i}", "split": "train"})
+    (folder / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    dataset = ingest(folder / "t.jsonl", folder / "out", progress=False, fractions=(1.0, 0.0, 0.0))
+    return dataset, *learn_features(dataset, ["audio", "text"], {"text": {"vocab_size": 300}, "audio": {"bins": 16}})
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_recordings_are_changed_before_they_are_featurized(spoken, cache):
+    options = {"size": 6, "draws": {"audio": 1, "text": 1}, "seed": 2, "cache": cache}
+    changed = {"augment": {"audio": {"speed": 0.3, "bin_mask": 0.2}}}
+    plain, first, again = (taken(2, listed(spoken, **options, **more)) for more in ({}, changed, changed))
+    same(first, again)
+    lengths = [[batch["audio"]["mask"].sum(axis=(1, 2)) for batch in made] for made in (plain, first)]
+    assert len(set(np.concatenate(lengths[0]).tolist())) == 1 and len(set(np.concatenate(lengths[1]).tolist())) > 4
+    for a, b in zip(plain, first):
+        assert (a["audio"]["key"] == b["audio"]["key"]).all() and (a["id"] == b["id"]).all()
+    assert (lengths[1][0][np.argsort(first[0]["id"])] != lengths[1][1][np.argsort(first[1]["id"])]).any(), "each time in another way"
