@@ -47,6 +47,45 @@ def _draw_query(axis, query):
         axis.set_ylim(-1.0, 3.0)
 
 
+def confusion_picture(scores, names, path, title=""):
+    """Draws which class is taken for which, and how good each pattern of presence is beside a linear model.
+
+    Args:
+        scores: of one label, as `Classification.score` gives them, with `confusion` and, where there are several inputs, `patterns`; and `baseline` of that label or nothing.
+        names: names of the classes.
+        path: of the PNG.
+        title: above the picture.
+
+    Returns:
+        The path.
+    """
+    table, patterns, plain = np.array(scores["confusion"], float), scores.get("patterns", {}), scores.get("baseline", {})
+    size = max(2.5, 0.32 * len(names))
+    figure = Figure(figsize=(size + 1.5 + (3.5 if patterns else 0), size + 1.2))
+    left, *right = figure.subplots(1, 2 if patterns else 1, squeeze=False, width_ratios=[size, 3.5][: 2 if patterns else 1])[0]
+    figure.suptitle(title, fontsize=11)
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    left.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    left.set(xlabel="answered", ylabel="is", xticks=range(len(names)), yticks=range(len(names)))
+    left.set_xticklabels(names, rotation=90 if len(names) > 4 else 0, fontsize=8)
+    left.set_yticklabels(names, fontsize=8)
+    for (row, column), count in np.ndenumerate(table.astype(int)):
+        if count and len(names) <= 30:
+            left.text(column, row, count, ha="center", va="center", fontsize=7, color="white" if shares[row, column] > 0.6 else "black")
+    for axis in right:
+        places = np.arange(len(patterns))
+        axis.barh(places, [one["accuracy"] for one in patterns.values()], color="#3c6e9c", label="this model")
+        linear = [plain[name]["accuracy"] if name in plain else np.nan for name in patterns]
+        axis.plot(linear, places, "D", color="#c8772d", label="linear model")
+        axis.set(yticks=places, xlim=(0, 1.02), xlabel="accuracy with only")
+        axis.set_yticklabels(patterns)
+        axis.invert_yaxis()
+        axis.legend(fontsize=7, loc="lower left")
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+    return path
+
+
 def history_picture(history, path):
     """Draws the losses of a run over its epochs.
 

@@ -32,5 +32,6 @@ def test_it_runs(path, tmp_path, monkeypatch, capsys):
         assert large in code
         code = code.replace(large, small)
     exec(compile(code, path.name, "exec"), {})
-    assert "recall@1" in capsys.readouterr().out
-    assert (tmp_path / "retrieval.png").exists()
+    said = capsys.readouterr().out
+    assert "recall@1" in said or "accuracy with only" in said
+    assert list(tmp_path.glob("*.png"))

@@ -1,0 +1,21 @@
+import cv2
+import numpy as np
+import pytest
+
+from cross_modal import report
+
+
+@pytest.mark.parametrize("patterns", [{}, {"image": {"accuracy": 0.5}, "text": {"accuracy": 0.75}, "image+text": {"accuracy": 1.0}}])
+def test_confusions_are_darker_where_more(tmp_path, patterns):
+    """Of two classes the first is always right and the second never."""
+    scores = {"confusion": [[9, 0], [7, 0]], "patterns": patterns, "baseline": {"text": {"accuracy": 0.6}}}
+    picture = cv2.imread(str(report.confusion_picture(scores, ["even", "odd"], tmp_path / "c.png", "odd or even")))
+    dark = (picture.astype(int).sum(axis=2) < 250).mean()
+    assert picture.shape[1] > picture.shape[0] * (1.4 if patterns else 0.8) and 0.01 < dark < 0.5
+    blue = (np.abs(picture.astype(int) - [156, 110, 60]).max(axis=2) < 6).any(axis=0)
+    assert blue.any() == bool(patterns)
+
+
+def test_history_draws_both_losses(tmp_path):
+    (tmp_path / "h.csv").write_text("epoch,loss,val_loss\n1,3,4\n2,1,2\n")
+    assert cv2.imread(str(report.history_picture(tmp_path / "h.csv", tmp_path / "h.png"))).size
