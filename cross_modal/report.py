@@ -51,7 +51,7 @@ def confusion_picture(scores, names, path, title=""):
     """Draws which class is taken for which, and how good each pattern of presence is beside a linear model.
 
     Args:
-        scores: of one label, as `Classification.score` gives them, with `confusion` and, where there are several inputs, `patterns`; and `baseline` of that label or nothing.
+        scores: of one label, as a task that answers classes gives them: `confusion` and, where there are several inputs, `patterns`; and `baseline` of that label or nothing.
         names: names of the classes.
         path: of the PNG.
         title: above the picture.
