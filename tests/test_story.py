@@ -94,6 +94,43 @@ def test_predict_answers_each_item(classifier, table, tmp_path, capsys):
     assert "row 3, field image: missing: image/none.png" in said.err
 
 
+def test_predict_goes_on_where_it_was(classifier, table, tmp_path, capsys):
+    lines = [{"id": str(number), "text:en": text} for number, text in enumerate(["one", "two", " ", "three", "four"] * 30)]
+    path, out, whole = tmp_path / "items.jsonl", tmp_path / "answers.jsonl", tmp_path / "whole.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    assert cli.main(["predict", str(classifier), str(path), "--out", str(whole)]) == 0
+    assert "150 items answered; 30 views could not be used" in capsys.readouterr().err
+    answers = [json.loads(line) for line in whole.read_text().splitlines()]
+    assert [answer["id"] for answer in answers] == [line["id"] for line in lines]
+    assert answers[2] == {"id": "2", "unusable": [{"row": 3, "field": "text", "reason": "empty text", "path": " "}]}
+    cut = whole.read_bytes()
+    out.write_bytes(cut[: cut.index(b'{"id": "97"') + 20])  # Killed in the middle of a line.
+    assert cli.main(["predict", str(classifier), str(path), "--out", str(out)]) == 0
+    assert "150 items answered, 97 of them before; 11 views" in capsys.readouterr().err
+    again = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [sorted(one) for one in again] == [sorted(one) for one in answers] and [one["id"] for one in again] == [one["id"] for one in answers]
+    assert [one.get("parity") for one in again] == [one.get("parity") for one in answers]
+
+
+def test_predict_overwrites_nothing_of_others(classifier, tmp_path, capsys):
+    path, other = tmp_path / "items.jsonl", tmp_path / "other.jsonl"
+    path.write_text('{"id": "a", "text:en": "one"}\n{"id": "b", "text:en": "two"}')
+    for content, words in [
+        ('{"id": "x"}\n{"id": "y"}', "'x' as number 1, which the table has not"),
+        ("a, b\n", "one JSON object a line. Received: b'a, b"),
+        ('{"id": "b"}\n' * 3, "as number 3"),
+    ]:
+        other.write_text(content)
+        assert cli.main(["predict", str(classifier), str(path), "--out", str(other)]) == 1
+        assert words in capsys.readouterr().err and other.read_text() == content
+    before = path.read_text()
+    assert cli.main(["predict", str(classifier), str(path), "--out", str(path)]) == 1
+    assert "another file than the table" in capsys.readouterr().err and path.read_text() == before
+    path.write_text('{"id": "a", "words": "one"}\n')
+    assert cli.main(["predict", str(classifier), str(path)]) == 1
+    assert "expected at least one of the fields image, text. Received: words" in capsys.readouterr().err
+
+
 def test_predict_of_an_alignment_embeds_what_is_there(run, table, capsys):
     assert cli.main(["predict", str(run), str(table)]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])

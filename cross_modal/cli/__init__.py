@@ -17,7 +17,10 @@ _VERBS = {
     "describe": ("say what a dataset, a run or an export holds", "cross-modal describe dataset"),
     "train": ("train a task on a dataset", "cross-modal train dataset --run saved_models/first --task alignment --set training.epochs=30"),
     "evaluate": ("score a run on a split", "cross-modal evaluate saved_models/first --split test"),
-    "predict": ("answer for the items of a table, one JSON line each", "cross-modal predict saved_models/first items.jsonl > answers.jsonl"),
+    "predict": (
+        "answer for the items of a table, one JSON line each",
+        "cross-modal predict saved_models/first items.jsonl > answers.jsonl\n  cross-modal predict saved_models/first items.parquet --out answers.jsonl",
+    ),
     "search": (
         "find what is nearest to a text, picture or sound",
         "cross-modal search saved_models/first text:tr=yüz --target image\n  cross-modal search saved_models/first audio:fr=question.wav --target text --language en",
@@ -51,7 +54,7 @@ def main(arguments=None):
         print(f"cross-modal {options.verb}: {message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        onward = {"train": " It goes on with --resume.", "ingest": " It goes on when it is started again."}
+        onward = {"train": " It goes on with --resume.", "ingest": " It goes on when it is started again.", "predict": " With --out it goes on when it is started again."}
         print(f"cross-modal {options.verb}: stopped.{onward.get(options.verb, '')}", file=sys.stderr)
         return 130
     return 0

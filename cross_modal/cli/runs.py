@@ -1,6 +1,9 @@
 """The verbs about runs: what is trained on a dataset."""
 
+import collections
+import contextlib
 import json
+import os
 import pathlib
 import sys
 
@@ -20,7 +23,9 @@ def add_arguments(verbs):
     add("--split", default="test", help="(%(default)s)")
     add("--dataset", help="another dataset than the one it was trained on")
     add("--no-baseline", action="store_true", help="do not train the linear model that the scores are set beside")
-    verbs["predict"].add_argument("table", help=".csv, .tsv or .jsonl; media are paths relative to it")
+    add = verbs["predict"].add_argument
+    add("table", help="CSV, JSONL, Parquet or a folder, of any length; media are paths relative to it; rows of one item stand below each other")
+    add("--out", metavar="ANSWERS.JSONL", help="write here; answers that are there already are gone on from")
     add = verbs["search"].add_argument
     add("query", metavar="FIELD[:LANGUAGE]=VALUE", help="what to look for: a text, or the path of a picture or recording")
     add("--target", default="image", metavar="FIELD", help="field to find (%(default)s)")
@@ -83,20 +88,56 @@ def evaluate(options):
 
 
 def predict(options):
+    """Answers item by item; a file of answers that is not finished is gone on with."""
+    from tqdm import tqdm
+
     from cross_modal import serving
     from cross_modal.data import read_examples
 
     _, task, model = _loaded(options.run)
-    kinds = {name: feature.kind for name, feature in task.features.items()}
+    endpoints = task.endpoints(model)
+    kinds = {name: feature.kind for name, feature in task.features.items() if any(name in endpoint.signature for endpoint in endpoints.values())}
+    done, end, last = _answered(options)
+    examples, unusable = read_examples(options.table, kinds, max(0, done - 1)), collections.deque()
+    first = next(examples, None) if done else None
+    if done and (first is None or first[0]["id"] != last):
+        raise ValueError(f"Expected {options.out} to hold answers for {options.table}. Received: {last!r} as number {done:,}, which the table has not. Give another --out.")
 
-    def examples():
-        for example, bad in read_examples(options.table, kinds):
-            for one in bad:
-                print(f"{options.table}, row {one['row']}, field {one['field']}: {one['reason']}: {one['path']}", file=sys.stderr)
+    def seen():
+        for example, bad in examples:
+            unusable.append(bad)
             yield example
 
-    for answer in serving.predict(task.endpoints(model), examples()):
-        print(json.dumps(answer, ensure_ascii=False), flush=True)
+    count = bad = 0
+    with open(options.out, "a", encoding="utf-8") if options.out else contextlib.nullcontext(sys.stdout) as file:
+        if options.out:
+            file.truncate(end)
+        for answer in tqdm(serving.predict(endpoints, seen()), desc="predict", unit=" items", initial=done, disable=not (options.out and sys.stderr.isatty())):
+            reasons = unusable.popleft()
+            for one in reasons:
+                tqdm.write(f"{options.table}, row {one['row']}, field {one['field']}: {one['reason']}: {one['path']}", file=sys.stderr)
+            answer |= {"unusable": [{name: one[name] for name in ("row", "field", "reason", "path")} for one in reasons]} if reasons else {}
+            file.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            file.flush()
+            count, bad = count + 1, bad + len(reasons)
+    print(f"{done + count:,} items answered{f', {done:,} of them before' if done else ''}; {bad:,} views could not be used", file=sys.stderr)
+
+
+def _answered(options):
+    """Returns how many whole answers a file holds, where they end, and the id of the last one."""
+    if not options.out or not os.path.exists(options.out):
+        return 0, 0, None
+    if os.path.exists(options.table) and os.path.samefile(options.out, options.table):
+        raise ValueError(f"Expected --out to be another file than the table. Received: {options.out}")
+    done, end, line = 0, 0, b"{}"
+    with open(options.out, "rb") as file:
+        for each in file:
+            if each.endswith(b"\n"):  # One that does not was being written.
+                done, end, line = done + 1, end + len(each), each
+    try:
+        return done, end, json.loads(line).get("id")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"Expected {options.out} to hold answers, one JSON object a line. Received: {line[:80]!r}. Give another --out.") from error
 
 
 def search(options):

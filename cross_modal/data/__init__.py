@@ -3,9 +3,9 @@
 import lazy_loader
 
 from cross_modal.data.dataset import Dataset as Dataset
+from cross_modal.data.examples import read_examples as read_examples
 from cross_modal.data.ingesting import check_table as check_table
 from cross_modal.data.ingesting import ingest as ingest
-from cross_modal.data.ingesting import read_examples as read_examples
 from cross_modal.data.schema import Field as Field
 from cross_modal.data.schema import TableError as TableError
 from cross_modal.data.schema import view_name as view_name

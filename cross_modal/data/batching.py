@@ -12,7 +12,10 @@ _CORES = os.cpu_count() or 1
 _LENGTHS = [8] + [step << power for power in range(2, 28) for step in (3, 4)]
 
 
-def batches(dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0, augment=(), modality_dropout=0.0, mixup=0.0, oversample=()):
+def batches(
+    dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0, augment=(), modality_dropout=0.0, mixup=0.0,
+    oversample=(), drawn_first=(),
+):  # fmt: skip
     """Makes batches of the drawn views of each item.
 
     Views are featurized, drawn, padded to one of a few lengths (8, 12, 16, 24, 32, 48, ...), batched and prefetched. An item that lacks a field has
@@ -35,6 +38,7 @@ def batches(dataset, split, features, languages, size, draws=None, seed=None, bu
         mixup: with a seed, `alpha` of `augment.mix`, which mixes pictures, sounds and labels; 0 for none.
         oversample: with a seed, dict of field (a label, or another one for its languages) to a power: 0 leaves the classes as they are, 1 shows the items of a rare one
             as often as those of the most common.
+        drawn_first: with a seed, dict of field to languages whose views are drawn before those of others.
 
     Returns:
         `tf.data.Dataset` of dicts: `id`, string `(batch,)`; `item`, int64 `(batch,)`; and each field, a dict of `value` `(batch, views, time, ...)`, `mask`
@@ -65,8 +69,10 @@ def batches(dataset, split, features, languages, size, draws=None, seed=None, bu
         items = items.enumerate().flat_map(lambda step, item: _repeated(item, [seed, step])) if oversample else items
         items = items.shuffle(10_000 if cache else 1_000, seed=seed, reshuffle_each_iteration=True).repeat()
 
+    first = {name: (tags, languages.featurize(tf.constant(list(tags)))) for name, tags in dict(drawn_first).items() if tags and seed is not None}
+
     def draw(step, item):
-        drawn = _draw(item, step, features, draws, seed)
+        drawn = _draw(item, step, features, draws, seed, first)
         for name, options in heard.items():
             drawn[name] = _heard(drawn[name], options, [seed, step * len(features) + list(features).index(name)])
         return _place(_featurize(drawn, features, languages, [name for name in features if name not in early]), features, draws)
@@ -106,13 +112,17 @@ def _key(raw):
     return tf.strings.to_hash_bucket_fast(raw, 2**31 - 1)
 
 
-def _draw(item, step, features, draws, seed):
+def _draw(item, step, features, draws, seed, first):
     """Draws views of each field, featurized or not; fewer where there are fewer."""
     out = {"id": item["id"]}
     for place, name in enumerate(features):
         order = tf.range(tf.size(item[name]["language"]))
         if seed is not None:
             order = tf.random.experimental.stateless_shuffle(order, seed=[seed, step * len(features) + place])
+        if name in first:
+            language = tf.gather(item[name]["language"], order)
+            wanted = first[name][0 if language.dtype == tf.string else 1]  # Tags of what is not featurized yet, numbers of what is.
+            order = tf.gather(order, tf.argsort(tf.cast(tf.reduce_all(language[:, None] != wanted, 1), tf.int32), stable=True))
         order = order if draws is None else order[: draws[name]]
         out[name] = {key: tf.gather(values, order) for key, values in item[name].items()}
     return out

@@ -123,41 +123,6 @@ def check_table(table, kinds=(), fractions=(0.8, 0.1, 0.1), max_bad=1.0, seed=0,
         return said, fields, bad
 
 
-def read_examples(table, kinds=(), **limits):
-    """Reads a table item by item, in the form that `ingest` writes, without writing it.
-
-    Args:
-        table: see `ingest`.
-        kinds: see `ingest`; fields that the table lacks are passed over.
-        **limits: see `media.Limits`.
-
-    Yields:
-        Pairs of example, a dict of `id`, `group` and each field's `value` and `language`, lists; and the item's unusable views, as in `quarantine.csv`.
-
-    Raises:
-        TableError: if the table cannot be read.
-    """
-    source, guess, items = open_source(table), KindGuess(), {}
-    for row in read_items(source):
-        guess.see(row)
-        item = items.setdefault((row.id, row.split), dataclasses.replace(row, views=[]))
-        item.views += row.views
-        item.group = item.group or row.group
-    inferred = guess.kinds()
-    inferred.update({field: kind for field, kind in dict(kinds).items() if field in inferred})
-    stage = staging.Stage(pathlib.Path(), source.folder, inferred, Limits(**limits))
-    for item in items.values():
-        example, bad = {"id": item.id, "group": item.group, **{name: {"value": [], "language": []} for name in inferred}}, []
-        for view in item.views:
-            value, found = staging.check_view(stage, view)
-            if found["reason"]:
-                bad.append({"row": view.row, **{name: found[name] for name in _QUARANTINE[1:]}})
-            else:
-                example[view.field]["value"].append(value)
-                example[view.field]["language"].append(view.language)
-        yield example, bad
-
-
 def _unchanged(dataset):
     """A dataset as it is, with its own list of what could not be used; a run that failed may have left another."""
     own = sorted(dataset.path.glob("items/*/quarantine.csv"))

@@ -31,6 +31,8 @@ class Alignment(Task):
         languages: `Language`.
         towers: dict of field to tower, a function `(feature, dim, name, languages) -> keras.Model`.
         views: dict of field to the number of views of an item in a batch; 1 where it is not named.
+        always: kinds of view, such as `text:en`, that are drawn before others of their field. Pictures that are to learn from their English names alone, among
+            names in ninety languages, would else hardly ever see one.
         loss: "info_nce", "sigmoid" or "triplet", see `losses.Contrastive`.
         weights: dict of pattern to the weight of the routes that fit it in the loss; of those that fit a route the last counts, 1 where none does.
         routes: patterns in order; of those that fit a route the last one decides whether it is trained.
@@ -45,6 +47,7 @@ class Alignment(Task):
 
     towers: dict[str, Callable] = dataclasses.field(kw_only=True)
     views: dict[str, int] = dataclasses.field(default_factory=dict)
+    always: tuple[str, ...] = ()
     routes: tuple[str, ...] = ("*->*",)
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
     loss: str = "info_nce"
@@ -62,6 +65,8 @@ class Alignment(Task):
             raise ValueError(f"Expected `loss` to be one of {', '.join(LOSSES)}. Received: loss={self.loss}")
         if any(weight < 0 for weight in self.weights.values()):
             raise ValueError(f"Expected `weights` of at least 0. Received: weights={self.weights}")
+        if not set(self.always) <= set(self.kinds):
+            raise ValueError(f"Expected `always` to name kinds of view: {', '.join(self.kinds)}. Received: always={self.always}")
         for pattern in (*self.routes, *self.weights):
             if not _fitting(self.kinds, pattern).any():
                 raise ValueError(f"Expected a route between kinds of view, such as {self.kinds[0]}->{self.kinds[-1]} or text:*->image. Received: {pattern!r}")
@@ -74,6 +79,10 @@ class Alignment(Task):
     @property
     def draws(self):
         return {name: self.views.get(name, 1) for name in self.features}
+
+    @property
+    def drawn_first(self):
+        return {name: tuple(kind.partition(":")[2] for kind in self.always if kind.partition(":")[0] == name) for name in self.features}
 
     def trained(self):
         """Returns which kinds of view are trained together: bool `(kinds, kinds)`, symmetric.

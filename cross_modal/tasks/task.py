@@ -52,6 +52,11 @@ class Task(abc.ABC):
     def draws(self) -> dict[str, int]:
         """How many views of each field are drawn from an item in training."""
 
+    @property
+    def drawn_first(self) -> dict[str, tuple[str, ...]]:
+        """Languages of a field whose views are drawn before others; by default none are."""
+        return {}
+
     @abc.abstractmethod
     def build(self) -> keras.Model:
         """Builds the model, not compiled, from what `example` calls `x` to what it calls `y`."""

@@ -1,5 +1,7 @@
 """Towers for pictures."""
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -35,7 +37,7 @@ def mlp(feature, dim, name, languages=1, widths=(256,), dropout=0.1):
     return keras.Model(inputs, {"states": states, "mask": inputs["mask"]}, name=name)
 
 
-def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), normalization="layer", dropout=0.1):
+def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), normalization="batch", dropout=0.1):
     """Builds a stack of Conv2D stages, each of two convolutions and a halving of the picture.
 
     Args:
@@ -44,7 +46,7 @@ def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), normalization="la
         name: name of the model.
         languages: not used; a picture has no language.
         widths: channels of each stage.
-        normalization: "layer" of each cell's channels, or "batch" of each channel over the pictures that are there.
+        normalization: "batch" of each channel over the pictures that are there, or "layer" of each cell's channels, for small batches; it learns little from noisy pictures.
         dropout: share dropped before the states.
 
     Returns:
@@ -68,8 +70,8 @@ def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), normalization="la
     return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
 
 
-def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, normalization="batch", dropout=0.1):
-    """Builds stages of residual blocks; each stage but the first halves the picture.
+def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, stem=1, normalization="batch", dropout=0.1):
+    """Builds stages of residual blocks; each stage but the first halves the picture. For photos.
 
     Args:
         feature: `Image`.
@@ -78,6 +80,7 @@ def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, 
         languages: not used; a picture has no language.
         widths: channels of each stage.
         depth: residual blocks of each stage.
+        stem: stride of the first convolution; 2 takes a quarter of the time, for pictures of 64 pixels and more.
         normalization: see `cnn`.
         dropout: share dropped before the states.
 
@@ -90,12 +93,12 @@ def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, 
     Source:
         He et al. (2016), "Identity Mappings in Deep Residual Networks", section 3.
     """
-    _check_size(feature, len(widths) - 1)
+    _check_size(feature, len(widths) - 1 + math.ceil(math.log2(stem)))
     # --- inputs ---
     inputs = tower_inputs(feature)
 
     # --- body ---
-    x = layers.Conv2D(widths[0], 3, padding="same", use_bias=False)(inputs["value"])
+    x = layers.Conv2D(widths[0], 2 * stem + 1, strides=stem, padding="same", use_bias=False)(inputs["value"])
     for stage, width in enumerate(widths):
         for block in range(depth):
             strides = 2 if stage and not block else 1
@@ -111,7 +114,7 @@ def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, 
     return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
 
 
-def unet(feature, dim, name, languages=1, widths=(32, 64, 128), up=1, normalization="layer", dropout=0.1):
+def unet(feature, dim, name, languages=1, widths=(32, 64, 128), up=1, normalization="batch", dropout=0.1):
     """Builds a U-Net: stages down as in `cnn`, then back up, each joined with what the way down saw at that size. For fine cells that know of the whole picture.
 
     Args:

@@ -327,3 +327,15 @@ def test_recordings_are_changed_before_they_are_featurized(spoken, cache):
     for a, b in zip(plain, first):
         assert (a["audio"]["key"] == b["audio"]["key"]).all() and (a["id"] == b["id"]).all()
     assert (lengths[1][0][np.argsort(first[0]["id"])] != lengths[1][1][np.argsort(first[1]["id"])]).any(), "each time in another way"
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_language_that_is_drawn_first_is_there_wherever_an_item_has_it(made, cache):
+    _, _, languages = made
+    english, german = languages.names.index("en"), languages.names.index("de")
+    seen = set()
+    for batch in taken(20, listed(made, size=10, draws={"text": 2, "image": 1, "label": 1}, seed=1, cache=cache, drawn_first={"text": ("de",)})):
+        for name, drawn in zip(batch["id"], batch["text"]["language"]):
+            assert (german in drawn) == (int(name.removeprefix(b"item")) % 2 == 1)
+            seen.update(drawn.tolist())
+    assert seen >= {english, german, languages.names.index("tr")}

@@ -16,11 +16,12 @@ def _png(seed):
     [
         towers.image.mlp,
         towers.image.cnn,
-        functools.partial(towers.image.cnn, normalization="batch"),
+        functools.partial(towers.image.cnn, normalization="layer"),
         functools.partial(towers.image.resnet, widths=(4, 8, 8), depth=1),
+        functools.partial(towers.image.resnet, widths=(4, 8), depth=1, stem=2),
         functools.partial(towers.image.unet, widths=(4, 8), up=2),
     ],
-    ids=["mlp", "cnn", "cnn, batch", "resnet", "unet"],
+    ids=["mlp", "cnn", "cnn, layer", "resnet", "resnet, stem", "unet"],
 )
 def test_keeps_its_contract(tower):
     testing.check_tower(tower, features.Image((8, 20), 1), [_png(0), _png(1)])

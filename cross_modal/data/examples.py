@@ -1,0 +1,65 @@
+"""A table read item by item, in the form that `ingest` writes, without writing it: for tables of any length."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import itertools
+import os
+import pathlib
+
+from cross_modal.data import schema, staging
+from cross_modal.data.media import Limits
+from cross_modal.data.sources import open_source
+from cross_modal.data.table import read_items
+
+_WINDOW = 64  # Items that are decoded at once.
+_FIRST = 1000  # Rows that are looked at beforehand.
+
+
+def read_examples(table, kinds, start=0, **limits):
+    """Reads a table item by item, a few at a time.
+
+    Rows of one item must stand below each other: others of its rows, further on, are another item.
+
+    Args:
+        table: see `ingest`.
+        kinds: dict of field to kind; what the table has besides is passed over.
+        start: number of items to pass over, unread.
+        **limits: see `media.Limits`.
+
+    Yields:
+        Pairs of example, a dict of `id`, `group` and each field's `value` and `language`, lists; and the item's unusable views, dicts of `row`, `field`, `reason`, `path` and `sha256`.
+
+    Raises:
+        TableError: if the table cannot be read, or has none of the fields.
+    """
+    source, kinds = open_source(table), dict(kinds)
+    seen = {view.field for item in itertools.islice(read_items(source), _FIRST) for view in item.views if view.field}
+    if not seen & set(kinds):
+        raise schema.TableError(f"{source.name}: expected at least one of the fields {', '.join(kinds)}. Received: {', '.join(sorted(seen)) or 'none'}")
+    stage = staging.Stage(pathlib.Path(), source.folder, kinds, Limits(**limits))
+    items = itertools.islice(_joined(read_items(source)), start, None)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        while some := list(itertools.islice(items, _WINDOW)):
+            yield from pool.map(functools.partial(_example, stage), some)
+
+
+def _joined(rows):
+    """Joins the rows of an item that stand below each other."""
+    for _, group in itertools.groupby(rows, lambda row: (row.id, row.split)):
+        group = list(group)
+        yield dataclasses.replace(group[0], group=next((row.group for row in group if row.group), ""), views=[view for row in group for view in row.views])
+
+
+def _example(stage, item):
+    example, bad = {"id": item.id, "group": item.group, **{name: {"value": [], "language": []} for name in stage.kinds}}, []
+    for view in item.views:
+        if view.field and view.field not in stage.kinds and view.field not in schema.RESERVED:
+            continue
+        value, found = staging.check_view(stage, view)
+        if found["reason"]:
+            bad.append({"row": view.row, **{name: found[name] for name in ("field", "reason", "path", "sha256")}})
+        else:
+            example[view.field]["value"].append(value)
+            example[view.field]["language"].append(view.language)
+    return example, bad
