@@ -93,7 +93,7 @@ class Length(Task):
     def endpoints(self, model):
         (name, feature), = self.features.items()
         def count(**raw):
-            x = {**featurize_batch(feature, raw[name]), "language": self.languages.featurize(raw[f"{name}_language"])}
+            x = {**featurize_batch(feature, raw[name], raw[f"{name}_language"]), "language": self.languages.featurize(raw[f"{name}_language"])}
             return {"length": model(x)}
         string = tf.TensorSpec((None,), tf.string)
         return {"count": Endpoint(count, {name: string, f"{name}_language": string})}

@@ -101,7 +101,7 @@ def _featurize(item, features, languages, chosen):
     for name in chosen:
         feature, raw = features[name], item[name]
         out[name] = {
-            "value": featurize_views(feature, raw["value"]),
+            "value": featurize_views(feature, raw["value"], raw["language"]),
             "language": languages.featurize(raw["language"]),
             "key": raw["key"] if "key" in raw else _key(raw["value"]),
         }

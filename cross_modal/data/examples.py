@@ -28,7 +28,7 @@ def read_examples(table, kinds, start=0, **limits):
         **limits: see `media.Limits`.
 
     Yields:
-        Pairs of example, a dict of `id`, `group` and each field's `value` and `language`, lists; and the item's unusable views, dicts of `row`, `field`, `reason`, `path` and `sha256`.
+        Pairs of example, a dict of `id`, `group` and each field's `value` and `language`, lists; and the item's unusable views, dicts with `row`, `field`, `reason`, `path`.
 
     Raises:
         TableError: if the table cannot be read, or has none of the fields.

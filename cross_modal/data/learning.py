@@ -1,6 +1,11 @@
 """Features whose vocabularies are learned from the training split."""
 
-from cross_modal.features import Audio, Image, Label, Language, Text, learn_subwords
+import itertools
+
+import tensorflow as tf
+
+from cross_modal.features import Audio, Cleaner, Image, Label, Language, Text, learn_subwords
+from cross_modal.features.label import UNDETERMINED
 
 _PLAIN = {"image": Image, "audio": Audio}
 
@@ -11,14 +16,15 @@ def learn_features(dataset, fields=None, options=()):
     Args:
         dataset: `Dataset`.
         fields: names of the fields; None for all.
-        options: dict of field to a dict of the keyword arguments of its feature; for text also `vocab_size`. `kind` there is a subclass of `Feature` to
-            take instead of the usual one.
+        options: dict of field to a dict of the keyword arguments of its feature; for text also `vocab_size`, and `stop_words` may
+            be a list of languages, or True for those of the field, whose usual words are taken. `kind` there is a subclass of `Feature` to take instead of the usual one.
 
     Returns:
         Pair of dict of field to `Feature`, in the order of `fields`, and `Language` of all tags in the dataset.
 
     Raises:
         KeyError: if the dataset lacks a field.
+        ValueError: if there are no stop words for a language.
     """
     options = dict(options)
     fields = list(dataset.fields) if fields is None else list(fields)
@@ -35,9 +41,39 @@ def _feature(dataset, name, options):
     if custom is not None:
         return custom(**options)
     if kind == "text":
-        vocab_size = options.pop("vocab_size", 8000)
-        return Text(learn_subwords((raw.decode() for raw, _ in dataset.values("train", name)), vocab_size), **options)
+        vocab_size, given = options.pop("vocab_size", 8000), options.get("stop_words")
+        if isinstance(given, (list, tuple, bool)):
+            options["stop_words"] = stop_words([tag for tag in dataset.fields[name].languages if tag != UNDETERMINED] if given is True else given or ())
+        cleaner = Cleaner(**{key: options[key] for key in ("fold_case", "punctuation", "stop_words") if key in options})
+        return Text(learn_subwords(_cleaned(cleaner, dataset.values("train", name)), vocab_size), **options)
     if kind == "label":
         counts = dataset.describe()["labels"].get(name, {}).get("train", {})
         return Label(dataset.fields[name].labels, [counts.get(label, 0) for label in dataset.fields[name].labels], **options)
     return _PLAIN[kind](**options)
+
+
+def stop_words(languages):
+    """Returns a dict of language to its usual stop words, those of Stopwords ISO.
+
+    Args:
+        languages: tags, such as `["en", "pt-BR"]`.
+
+    Raises:
+        ValueError: for a language that has none.
+    """
+    import stopwordsiso
+
+    found = {tag.partition("-")[0]: sorted(stopwordsiso.stopwords(tag.partition("-")[0])) for tag in languages}
+    without = [tag for tag, words in found.items() if not words]
+    if without:
+        raise ValueError(
+            f"Expected languages with stop words: {', '.join(sorted(stopwordsiso.langs()))}. Received: {', '.join(without)}. Give a dict of language to list of words."
+        )
+    return found
+
+
+def _cleaned(cleaner, values):
+    while some := list(itertools.islice(values, 1024)):
+        raw, languages = zip(*some)
+        for text in cleaner(tf.constant(raw), tf.constant(languages)).numpy():
+            yield text.decode()

@@ -1,6 +1,7 @@
 """Raw values to tensors, as TensorFlow graph code: the same objects in training and in the exported model."""
 
 from cross_modal.features.audio import Audio as Audio
+from cross_modal.features.cleaning import Cleaner as Cleaner
 from cross_modal.features.feature import Feature as Feature
 from cross_modal.features.feature import featurize_batch as featurize_batch
 from cross_modal.features.feature import featurize_views as featurize_views

@@ -31,6 +31,18 @@ class Feature(tf.Module, abc.ABC):
             Tensor of shape and type `self.spec`.
         """
 
+    def clean(self, raw, language):
+        """Returns raw values as `featurize` is to see them, as TensorFlow graph code; by default as they are. What is there must not become empty.
+
+        Args:
+            raw: string tensor `(values,)`.
+            language: string tensor `(values,)` of their tags.
+
+        Returns:
+            String tensor `(values,)`.
+        """
+        return raw
+
     @abc.abstractmethod
     def config(self):
         """Returns the keyword arguments that build an equal feature, as a dict of plain values."""
@@ -41,19 +53,20 @@ class Feature(tf.Module, abc.ABC):
         return bool(self.spec.shape.rank) and self.spec.shape[0] is None
 
 
-def featurize_batch(feature, raw):
+def featurize_batch(feature, raw, language=None):
     """Featurizes a batch of raw values and pads it.
 
     Args:
         feature: `Feature`.
         raw: string tensor `(batch,)`; an empty string is an absent value.
+        language: string tensor `(batch,)` of tags; None where none is known.
 
     Returns:
         Dict of `value`, `(batch, time, ...)` or, for a feature without time, `(batch, ...)`; and `mask`, bool `(batch, time)` or
         `(batch, 1)`, True where `value` is real. An absent value has no True in its mask.
     """
     present = tf.strings.length(raw) > 0
-    value = _map_present(feature, raw)
+    value = featurize_views(feature, raw, language)
     if not feature.has_time:
         return {"value": value, "mask": present[:, None]}
     # A batch of absent values has no time at all; towers want at least one (masked) step.
@@ -63,20 +76,18 @@ def featurize_batch(feature, raw):
     return {"value": value.to_tensor(shape=shape), "mask": tf.sequence_mask(lengths, steps)}
 
 
-def featurize_views(feature, raw):
+def featurize_views(feature, raw, language=None):
     """Featurizes the views of one item without padding them.
 
     Args:
         feature: `Feature`.
         raw: string tensor `(views,)`.
+        language: string tensor `(views,)` of tags; None where none is known.
 
     Returns:
         Tensor `(views, ...)`, ragged in time for a feature with time.
     """
-    return _map_present(feature, raw)
-
-
-def _map_present(feature, raw):
+    raw = feature.clean(raw, tf.zeros_like(raw) if language is None else language)
     spec = feature.spec
 
     def absent():

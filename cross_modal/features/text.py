@@ -8,6 +8,7 @@ import sentencepiece
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from cross_modal.features.cleaning import Cleaner
 from cross_modal.features.feature import Feature
 
 
@@ -20,6 +21,7 @@ class Text(Feature):
     Args:
         model: serialised SentencePiece model, as bytes or as base64 text.
         length: most subwords kept of one string; the rest is cut off.
+        fold_case: see `Cleaner`, as `punctuation` and `stop_words`; all is left as it is unless they say so.
 
     Returns:
         `featurize` returns int32 `(time,)` of ids, at most `length`. Id 0 is padding and never occurs.
@@ -30,7 +32,7 @@ class Text(Feature):
 
     kind = "text"
 
-    def __init__(self, model, length=128):
+    def __init__(self, model, length=128, fold_case=False, punctuation=True, stop_words=None):
         super().__init__(name="text")
         if length < 1:
             raise ValueError(f"Expected `length` to be at least 1 subword. Received: length={length}")
@@ -38,13 +40,17 @@ class Text(Feature):
         self.length = int(length)
         self.vocab_size = sentencepiece.SentencePieceProcessor(model_proto=self.model).vocab_size()
         self.spec = tf.TensorSpec((None,), tf.int32)
+        self.cleaner = Cleaner(fold_case, punctuation, stop_words)
+
+    def clean(self, raw, language):
+        return self.cleaner(raw, language)
 
     def featurize(self, raw):
         # Made where it is used, as a constant of the graph: made once, it would live in TensorFlow's kernel cache, which `keras.utils.set_random_seed` empties.
         return tf_text.SentencepieceTokenizer(self.model).tokenize(raw)[: self.length]
 
     def config(self):
-        return {"model": base64.b64encode(self.model).decode(), "length": self.length}
+        return {"model": base64.b64encode(self.model).decode(), "length": self.length, **self.cleaner.config()}
 
 
 def learn_subwords(texts, vocab_size=8000):

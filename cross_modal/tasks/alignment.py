@@ -207,7 +207,7 @@ class Alignment(Task):
         encoder, feature = model.get_layer(name), self.features[name]
 
         def embed(**raw):
-            x = featurize_batch(feature, raw[name])
+            x = featurize_batch(feature, raw[name], raw[f"{name}_language"])
             return {"embedding": encoder({**x, "language": self.languages.featurize(raw[f"{name}_language"])}, training=False)}
 
         return Endpoint(embed, {name: STRING, f"{name}_language": STRING})

@@ -271,7 +271,7 @@ class Classification(Task):
             x = {}
             for name in self.inputs:
                 language = self.languages.featurize(raw[f"{name}_language"])
-                x[name] = {**featurize_batch(self.features[name], raw[name]), "language": language}
+                x[name] = {**featurize_batch(self.features[name], raw[name], raw[f"{name}_language"]), "language": language}
             outputs = model(x, training=False)
             answers = {}
             for name in self.heads:

@@ -103,3 +103,15 @@ def test_what_is_stored_is_what_features_read(mixed):
             assert feature.spec.shape.is_compatible_with(feature.featurize(tf.constant(value)).shape)
     ((raw, language), *_) = mixed.values("train", "audio")
     assert language == "tr" and soundfile.info(io.BytesIO(raw)).samplerate == 16_000
+
+
+def test_subwords_are_learned_from_cleaned_texts(mixed):
+    found, _ = learn_features(mixed, ["text"], {"text": {"vocab_size": 300, "fold_case": True, "stop_words": ["en"]}})
+    assert "the" in found["text"].config()["stop_words"]["en"] and found["text"].config()["fold_case"]
+    given, _ = learn_features(mixed, ["text"], {"text": {"vocab_size": 300, "stop_words": {"en": ["dog"]}}})
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=given["text"].model)
+    assert not any("g" in pieces.id_to_piece(i) for i in range(260, pieces.vocab_size())), "dog was not to count"
+    every, _ = learn_features(mixed, ["text"], {"text": {"vocab_size": 300, "stop_words": True}})
+    assert set(every["text"].config()["stop_words"]) == {"en", "de"}
+    with pytest.raises(ValueError, match="Expected languages with stop words: af, ar.*Received: xx"):
+        learn_features(mixed, ["text"], {"text": {"stop_words": ["xx"]}})
