@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import pathlib
+import re
 
 import yaml
 
@@ -17,6 +18,13 @@ _KEYS = ("task", "dataset", "seed", "features", "towers", "fusion", "options", "
 _TASKS = {"alignment": tasks.Alignment, "classification": tasks.Classification}
 _TOWERS = {"image": "cnn", "text": "lstm", "audio": "crnn"}
 _INPUTS = tuple(_TOWERS)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 takes 1e-3 for a text; nobody else does."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
 
 
 class ConfigError(ValueError):
@@ -35,11 +43,16 @@ def read_config(path):
     Raises:
         ConfigError: if it is no mapping, or has unknown keys.
     """
-    config = yaml.safe_load(pathlib.Path(path).read_text(encoding="utf-8")) or {}
+    config = parse_value(pathlib.Path(path).read_text(encoding="utf-8")) or {}
     if not isinstance(config, dict):
         raise ConfigError(f"{path}: expected keys and values. Received: {type(config).__name__}")
     _check_keys(config, _KEYS, str(path))
     return config
+
+
+def parse_value(text):
+    """Reads a value of run.yaml: YAML, with numbers such as 1e-3."""
+    return yaml.load(text, _Loader)
 
 
 def set_keys(config, assignments):
@@ -66,7 +79,7 @@ def set_keys(config, assignments):
             place = place.setdefault(key, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"Expected keys under {key}. Received: {assignment!r}, where {key} is {place!r}")
-        place[last] = yaml.safe_load(value)
+        place[last] = parse_value(value)
     return config
 
 

@@ -107,3 +107,35 @@ def history_picture(history, path):
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     return path
+
+
+def tuning_picture(rows, path):
+    """Draws what each setting of a search gave.
+
+    Args:
+        rows: of `tuning.tune`, best first.
+        path: of the PNG.
+
+    Returns:
+        The path.
+    """
+    done = [row for row in rows if row["merit"] is not None]
+    keys = [key for key in done[0] if key not in ("trial", "merit", "seconds", "failed")]
+    figure = Figure(figsize=(1 + 3 * len(keys), 3.2))
+    for axis, key in zip(figure.subplots(1, len(keys), squeeze=False, sharey=True)[0], keys):
+        values = [row[key] for row in done]
+        if all(isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 for value in values):
+            axis.set_xscale("log")
+        else:
+            values = [str(value) for value in values]
+        axis.scatter(values, [row["merit"] for row in done], color="#3c6e9c")
+        axis.scatter(values[:1], [done[0]["merit"]], color="#c8372d", label="best")
+        given = next((place for place, row in enumerate(done) if row["trial"] == 1), None)
+        if given is not None:
+            axis.scatter(values[given], done[given]["merit"], facecolors="none", edgecolors="black", s=90, label="as it was")
+        axis.set_xlabel(key)
+    figure.axes[0].set_ylabel("merit on validation")
+    figure.axes[0].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+    return path

@@ -63,3 +63,8 @@ def test_a_wrong_argument_of_a_feature_is_told(dataset):
 def test_a_folder_without_a_run_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="cross-modal train"):
         config.load_task(tmp_path)
+
+
+def test_numbers_as_everybody_writes_them():
+    changed = config.set_keys({}, ["training.learning_rate=1e-3", "a=[-2E4, .5e1, 1., e5, 1e]", "b=2e-3x"])
+    assert changed == {"training": {"learning_rate": 0.001}, "a": [-20000.0, 5.0, 1.0, "e5", "1e"], "b": "2e-3x"}

@@ -87,6 +87,9 @@ class Length(Task):
         errors = [np.abs(np.asarray(model(x)) - y).mean() for x, y, _ in map(self.example, batches)]
         return {"mean absolute error": float(np.mean(errors))}
 
+    def merit(self, scores):
+        return -scores["mean absolute error"]
+
     def summary(self, scores):
         return f"off by {scores['mean absolute error']:.2f} subwords"
 

@@ -15,7 +15,7 @@ LEVELS = [
     {"data", "towers", "fusion"},
     {"tasks"},
     {"training", "evaluation", "report", "exporting", "serving", "galleries", "server"},
-    {"config", "cli", "samples", "testing", "demo", "__main__", "__init__"},
+    {"config", "cli", "samples", "testing", "tuning", "demo", "__main__", "__init__"},
 ]
 
 

@@ -16,6 +16,11 @@ _VERBS = {
     "datasets": ("list the datasets of TFDS by modality, and the tables under a folder", "cross-modal datasets data --modality image"),
     "describe": ("say what a dataset, a run or an export holds", "cross-modal describe dataset"),
     "train": ("train a task on a dataset", "cross-modal train dataset --run saved_models/first --task alignment --set training.epochs=30"),
+    "tune": (
+        "try other settings for a given time, and keep the best run",
+        "cross-modal tune dataset --run saved_models/tuned --task classification --minutes 30\n"
+        "  cross-modal tune dataset --run saved_models/tuned --between training.learning_rate=[1e-4,1e-2] --choose towers.text.kind=[lstm,bag]",
+    ),
     "evaluate": ("score a run on a split", "cross-modal evaluate saved_models/first --split test"),
     "predict": (
         "answer for the items of a table, one JSON line each",
@@ -54,7 +59,12 @@ def main(arguments=None):
         print(f"cross-modal {options.verb}: {message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        onward = {"train": " It goes on with --resume.", "ingest": " It goes on when it is started again.", "predict": " With --out it goes on when it is started again."}
+        onward = {
+            "train": " It goes on with --resume.",
+            "ingest": " It goes on when it is started again.",
+            "tune": " It goes on when it is started again.",
+            "predict": " With --out it goes on when it is started again.",
+        }
         print(f"cross-modal {options.verb}: stopped.{onward.get(options.verb, '')}", file=sys.stderr)
         return 130
     return 0

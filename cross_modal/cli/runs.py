@@ -10,12 +10,19 @@ import sys
 
 def add_arguments(verbs):
     """Adds the arguments of the verbs here; `verbs` is a dict of name to parser."""
+    for name in ("train", "tune"):
+        add = verbs[name].add_argument
+        add("dataset", nargs="?", help="folder of the dataset; may stand in --config instead")
+        add("--run", required=True, help="folder of the run")
+        add("--task", help="alignment, classification, or module:name")
+        add("--config", metavar="RUN.YAML", help="take the keys from this file")
+        add("--set", action="append", default=[], metavar="A.B=VALUE", help="set a key of run.yaml; may be repeated")
+    add = verbs["tune"].add_argument
+    add("--minutes", type=float, default=30.0, help="time for all of it (%(default)s)")
+    add("--trials", type=int, default=20, help="most trials (%(default)s)")
+    add("--between", action="append", default=[], metavar="A.B=[LOW,HIGH]", help="a number to search for; may be repeated; the learning rate, where nothing is named")
+    add("--choose", action="append", default=[], metavar="A.B=[V,V,...]", help="values to choose among; may be repeated; the size, where nothing is named")
     add = verbs["train"].add_argument
-    add("dataset", nargs="?", help="folder of the dataset; may stand in --config instead")
-    add("--run", required=True, help="folder of the run")
-    add("--task", help="alignment, classification, or module:name")
-    add("--config", metavar="RUN.YAML", help="take the keys from this file")
-    add("--set", action="append", default=[], metavar="A.B=VALUE", help="set a key of run.yaml; may be repeated")
     add("--resume", action="store_true", help="go on with the run in the folder")
     for name in ("evaluate", "predict", "search", "export"):
         verbs[name].add_argument("run", help="folder of the run")
@@ -51,9 +58,7 @@ def train(options):
     if options.resume:
         full, task = config.load_task(run)
     else:
-        given = config.read_config(options.config) if options.config else {}
-        given |= {name: value for name, value in (("dataset", options.dataset), ("task", options.task)) if value}
-        full = config.resolve(config.set_keys(given, options.set))
+        full = _configured(options)
         if (run / "run.yaml").exists():
             raise FileExistsError(f"Expected a folder without a run. Received: {run}. Give another --run, go on with --resume, or delete it.")
         features, languages = config.make_features(full)
@@ -65,6 +70,30 @@ def train(options):
     split = "validation" if "validation" in dataset.splits else "train"
     print(f"\n{split}\n{task.summary(evaluation.evaluate(task, model, dataset, split, run=run))}")
     print(f"\n{run}: run.yaml, model.keras, history.csv, history.png, metrics.json. Next: cross-modal evaluate {run}; cross-modal export {run}")
+
+
+def _configured(options):
+    from cross_modal import config
+
+    given = config.read_config(options.config) if options.config else {}
+    given |= {name: value for name, value in (("dataset", options.dataset), ("task", options.task)) if value}
+    return config.resolve(config.set_keys(given, options.set))
+
+
+def tune(options):
+    from cross_modal import config, tuning
+
+    between, choose = ({one.partition("=")[0]: config.parse_value(one.partition("=")[2]) for one in given} for given in (options.between, options.choose))
+    rows = tuning.tune(_configured(options), options.run, options.minutes, options.trials, between, choose)
+    keys = [key for key in rows[0] if key not in ("trial", "seconds", "failed")]
+    print("\n" + "  ".join(f"{key:>{max(8, len(key))}}" for key in ("trial", *keys)))
+    for row in rows:
+        cells = ("failed" if row[key] is None else f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in keys)
+        print("  ".join(f"{cell:>{max(8, len(key))}}" for key, cell in zip(("trial", *keys), (str(row["trial"]), *cells))))
+    first = next((row for row in rows if row["trial"] == 1), rows[0])
+    gain = "" if first["merit"] is None else f"; as it was: {first['merit']:.4f}"
+    print(f"\nbest on validation: trial {rows[0]['trial']}, {rows[0]['merit']:.4f}{gain}. Of {len(rows)} trials the best looks better than it is: the test split tells.")
+    print(f"{options.run}: the run of the best trial, tune.csv, tune.png, trials. Next: cross-modal evaluate {options.run}")
 
 
 def _loaded(run):

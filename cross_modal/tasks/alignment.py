@@ -176,6 +176,10 @@ class Alignment(Task):
                         part.append(values[some])
         return {kind: retrieval.Embedded(*map(np.concatenate, parts)) for kind, parts in found.items()}
 
+    def merit(self, scores):
+        """Mean reciprocal rank, mean over the trained routes."""
+        return scores["trained"]["mrr"]
+
     def summary(self, scores):
         rows = {(row["source"], row["target"]): row for row in scores["routes"]}
         kinds = [kind for kind in self.kinds if any(kind in pair for pair in rows)]

@@ -243,6 +243,10 @@ class Classification(Task):
             scores |= {"confusion": table.tolist()} if len(table) <= _SHOWN else {}
         return scores
 
+    def merit(self, scores):
+        """Macro-F1, mean over the labels."""
+        return float(np.mean([scores[name]["macro_f1"] for name in self.heads if name in scores]))
+
     def summary(self, scores):
         scores = dict(scores)
         plain = scores.pop("baseline", {})

@@ -74,6 +74,10 @@ class Task(abc.ABC):
         """Measures the model on batches of all views, one pass; returns plain values that JSON can hold."""
 
     @abc.abstractmethod
+    def merit(self, scores) -> float:
+        """The one number of a `score` by which runs of this task are compared; higher is better."""
+
+    @abc.abstractmethod
     def summary(self, scores) -> str:
         """Says the result of `score`, with that of `baseline` under the key `baseline` or without, to a person, in a few lines."""
 

@@ -1,0 +1,77 @@
+import csv
+import json
+
+import pytest
+
+from cross_modal import cli, config, tuning
+
+QUICK = ["features={text: {vocab_size: 400, length: 16}, parity: {}}", "towers.text.kind=bag", "options.dim=8", "training.epochs=1", "training.steps_per_epoch=2"]
+
+
+def small(dataset, *more):
+    return config.resolve(config.set_keys({"dataset": str(dataset.path), "task": "classification"}, [*QUICK, *more]))
+
+
+def test_a_search_on_the_command_line_leaves_a_run(dataset, tmp_path, capsys):
+    run = tmp_path / "tuned"
+    sets = [part for one in QUICK for part in ("--set", one)]
+    asked = ["tune", str(dataset.path), "--run", str(run), "--task", "classification", *sets]
+    asked += ["--between", "training.learning_rate=[1e-4,1e-1]", "--choose", "towers.text.kind=[bag,gru]"]
+    assert cli.main([*asked, "--trials", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "trial 1/2  learning_rate 0.002, kind bag: " in said and "best on validation: trial" in said
+    rows = list(csv.DictReader((run / "tune.csv").read_text().splitlines()))
+    assert sorted(row["trial"] for row in rows) == ["1", "2"] and float(rows[0]["merit"]) >= float(rows[1]["merit"])
+    assert all(1e-4 <= float(row["training.learning_rate"]) <= 1e-1 for row in rows)
+    best = next((run / "trials").glob(f"trial_*{int(rows[0]['trial']) - 1}/run"))
+    assert (run / "run.yaml").read_text() == (best / "run.yaml").read_text() and (run / "tune.png").stat().st_size > 5000
+    assert config.read_config(run / "run.yaml")["training"]["learning_rate"] == pytest.approx(float(rows[0]["training.learning_rate"]))
+    assert cli.main(["evaluate", str(run), "--no-baseline"]) == 0
+
+    capsys.readouterr()
+    assert cli.main([*asked, "--trials", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "trial 3/3" in said and "trial 1/3" not in said, "what was tried is not tried again"
+    assert cli.main([*asked[:-1], "options.dim=[8,16]", "--trials", "3"]) == 1
+    assert "a folder without another search" in capsys.readouterr().err
+
+
+def test_no_trial_begins_that_has_no_time(dataset, tmp_path, capsys):
+    rows = tuning.tune(small(dataset), tmp_path / "run", minutes=0.0, trials=5)
+    assert [row["trial"] for row in rows] == [1], "the first shows how long one takes"
+    assert rows[0]["training.learning_rate"] == 2e-3 and rows[0]["options.dim"] == 8
+    assert "no more trials" in capsys.readouterr().out
+    rows = tuning.tune(small(dataset), tmp_path / "run", minutes=10.0, trials=2)
+    assert "trial 1/" not in capsys.readouterr().out
+    assert sorted(row["trial"] for row in rows) == [1, 2], "the one that was put off is made now"
+
+
+def test_a_trial_that_fails_is_told_and_the_search_goes_on(dataset, tmp_path, capsys):
+    rows = tuning.tune(small(dataset, "towers.text.kind=lstm"), tmp_path / "run", trials=3, choose={"options.dim": [8, 9, 12]})
+    assert [row["options.dim"] for row in rows if row["failed"]] == [9] and rows[-1]["merit"] is None
+    assert "half for each direction. Received: dim=9" in rows[-1]["failed"]
+    assert "dim 9: failed: Expected an even `dim`" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "tune.json").read_text())["choose"] == {"options.dim": [8, 9, 12]}
+
+
+def test_a_configuration_that_fails_leaves_nothing(dataset, tmp_path):
+    with pytest.raises(ValueError, match="Received: dim=9"):
+        tuning.tune(small(dataset, "towers.text.kind=lstm", "options.dim=9"), tmp_path / "run", trials=3, progress=False)
+    assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.parametrize(
+    "between, choose, words",
+    [
+        ({"training.rate": [1, 2]}, {}, "a key of the configuration, such as training.learning_rate. Received: training.rate"),
+        ({"training.learning_rate": [1e-2, 1e-3]}, {}, "two positive numbers for training.learning_rate, the lower one first"),
+        ({"training.learning_rate": [1e-2, 1e-1]}, {}, "around its own value"),
+        ({"training.learning_rate": "fast"}, {}, "Received: 'fast'"),
+        ({}, {"options.dim": 8}, "a list of values for options.dim. Received: 8"),
+        ({}, {"towers.text.kind": ["lstn"]}, "one of bag, gru, lstm"),
+    ],
+)
+def test_what_cannot_be_searched_is_told_before_anything_is_trained(dataset, tmp_path, between, choose, words):
+    with pytest.raises(ValueError, match=words):
+        tuning.tune(small(dataset), tmp_path / "run", between=between, choose=choose)
+    assert not (tmp_path / "run").exists()
