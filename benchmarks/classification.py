@@ -13,14 +13,11 @@ there already are not trained again.
 
 import argparse
 import collections
-import json
 import pathlib
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
+from tables import ingest, rows_of, score, spread
 
-from cross_modal import cli
 from cross_modal.data import media
 
 PICTURES = {"features.image": {"size": [28, 28], "channels": 1}, "features.label": {}}
@@ -32,39 +29,6 @@ SOUNDS = {
     "training.augment.audio": {"shift_ms": 100, "speed": 0.15, "noise_db": 15, "time_mask": 0.15, "bin_mask": 0.2},
 }
 FUSIONS = ("concat", "weighted", "multiply", "gated", "attention", "bottleneck")
-
-
-def rows_of(data, name):
-    """The rows of a table, with the content of its files in place of their paths."""
-    rows = [json.loads(line) for line in (data / name / "items.jsonl").open(encoding="utf-8")]
-    return [{key: (data / name / value).read_bytes() if key in ("image", "audio") else value for key, value in row.items()} for row in rows]
-
-
-def command(*arguments):
-    if cli.main([str(one) for one in arguments]):
-        raise SystemExit(1)
-
-
-def ingest(rows, out, *arguments):
-    out.mkdir(parents=True, exist_ok=True)
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), out / "items.parquet")
-    command("ingest", out / "items.parquet", "--out", out / "dataset", *arguments)
-    return out / "dataset"
-
-
-def score(dataset, run, seed, keys):
-    """Trains, unless it is done, and scores on the test split."""
-    if not (run / "model.keras").exists():
-        settings = [f"{key}={json.dumps(value)}" for key, value in {**keys, "seed": seed}.items()]
-        resume = ["--resume"] if (run / "run.yaml").exists() else [str(dataset), "--task", "classification", *(part for one in settings for part in ("--set", one))]
-        command("train", "--run", run, *resume)
-    if "test" not in json.loads((run / "metrics.json").read_text()):
-        command("evaluate", run)
-    return json.loads((run / "metrics.json").read_text())["test"]
-
-
-def spread(values):
-    return f"{np.mean(values):.3f} ± {np.std(values):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
 
 
 def linear(scores):

@@ -77,7 +77,7 @@ def fit(
         for generator, value in zip(_seed_generators(model), state["seeds"], strict=True):
             generator.assign(value)
     else:
-        model = _build(task, precision)
+        model = _build(task, precision, ema)
         compiled = _optimizer(
             optimizer, {"learning_rate": learning_rate, "weight_decay": weight_decay, "clipnorm": clipnorm, "use_ema": ema is not None or None, "ema_momentum": ema}
         )
@@ -116,14 +116,25 @@ SCHEDULES = {
 }
 
 
-def _build(task, precision):
+def _build(task, precision, ema):
     """Builds the model under a dtype policy, which its layers keep."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        return task.build()
+        model = task.build()
     finally:
         keras.config.set_dtype_policy(before)
+    for layer in _layers_of(model):
+        # Averaged weights want the statistics of as many steps: with those of the last ones a model that still learns fast is worth nothing.
+        if ema is not None and isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = max(layer.momentum, ema)
+    return model
+
+
+def _layers_of(model):
+    for layer in model.layers:
+        yield layer
+        yield from _layers_of(layer) if isinstance(layer, keras.Model) else ()
 
 
 def _optimizer(given, settings):

@@ -119,7 +119,7 @@ def test_optimizers_by_their_keras_names(optimizer, kind, momentum):
         ({"optimizer": "adamm"}, "`optimizer` to be one of .*AdamW, .*Received: optimizer='adamm'"),
         ({"optimizer": {"name": "sgd", "momentom": 1}}, "Received: optimizer={'name': 'sgd', 'momentom': 1}"),
         ({"schedule": "cosin"}, "`schedule` to be one of cosine, linear, .*Received: schedule=cosin"),
-        ({"augment": {"image": {"rotate": 1}}}, "keys among scale, rotation, .*Received: rotate"),
+        ({"augment": {"image": {"rotate": 1}}}, "keys among crop, scale, .*Received: rotate"),
         ({"oversample": {"topic": 1.0}}, "Received: topic"),
     ],
 )

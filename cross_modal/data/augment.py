@@ -8,12 +8,13 @@ import tensorflow as tf
 from cross_modal.features.audio import SAMPLE_RATE, decode_wav, resample
 
 
-def image(value, seed, *, scale=0.0, rotation=0.0, shift=0.0, flip=False, brightness=0.0, contrast=0.0, saturation=0.0, erase=0.0):
+def image(value, seed, *, crop=None, scale=0.0, rotation=0.0, shift=0.0, flip=False, brightness=0.0, contrast=0.0, saturation=0.0, erase=0.0):
     """Changes pictures, each in its own way. What comes into a picture from outside is black.
 
     Args:
         value: float32 `(batch, height, width, channels)` between 0 and 1.
         seed: int `(2,)`.
+        crop: smallest share of a picture's area that is cut out, at random, and drawn at full size, its sides at most a third longer or shorter; None for no crop.
         scale: largest share by which a picture grows or shrinks.
         rotation: largest angle in degrees, either way.
         shift: largest share of each side by which a picture is moved.
@@ -25,10 +26,13 @@ def image(value, seed, *, scale=0.0, rotation=0.0, shift=0.0, flip=False, bright
 
     Returns:
         float32 of the same shape.
+
+    Source:
+        Szegedy et al. (2015), "Going Deeper with Convolutions", section 6, for `crop`.
     """
     draw = _draws(seed)
-    if scale or rotation or shift or flip:
-        value = _moved(value, draw, scale, rotation, shift, flip)
+    if crop is not None or scale or rotation or shift or flip:
+        value = _moved(value, draw, 1.0 if crop is None else crop, scale, rotation, shift, flip)
     count = tf.shape(value)[0]
     if brightness or contrast:
         mean = tf.reduce_mean(value, [1, 2, 3], keepdims=True)
@@ -222,15 +226,22 @@ def _span(size, share, draw, count, lengths=None):
     return (places >= start) & (places < start + width)
 
 
-def _moved(value, draw, scale, rotation, shift, flip):
+def _moved(value, draw, crop, scale, rotation, shift, flip):
     """One projective transform a picture, around its middle."""
     count, height, width = tf.shape(value)[0], value.shape[1], value.shape[2]
     angle, size = rotation * math.pi / 180.0 * draw((count,)), tf.exp(math.log1p(scale) * draw((count,)))
     mirror = tf.where(draw((count,)) < 0.0, -1.0, 1.0) if flip else tf.ones((count,))
     right, down = shift * width * draw((count,)), shift * height * draw((count,))
+    tall = wide = tf.ones((count,))
+    if crop < 1.0:
+        side = tf.sqrt(crop + (1.0 - crop) * (0.5 + 0.5 * draw((count,))))
+        ratio = tf.exp(0.5 * math.log(4 / 3) * draw((count,)))
+        tall, wide = tf.minimum(side * ratio, 1.0), tf.minimum(side / ratio, 1.0)
+        right += (1.0 - wide) / 2.0 * (width - 1) * draw((count,)) / wide
+        down += (1.0 - tall) / 2.0 * (height - 1) * draw((count,)) / tall
     x, y = (width - 1) / 2.0, (height - 1) / 2.0
-    a, b = tf.cos(angle) / size * mirror, -tf.sin(angle) / size
-    c, d = tf.sin(angle) / size * mirror, tf.cos(angle) / size
+    a, b = wide * tf.cos(angle) / size * mirror, -tall * tf.sin(angle) / size
+    c, d = wide * tf.sin(angle) / size * mirror, tall * tf.cos(angle) / size
     # From a place in the result to one in the picture.
     rows = [a, b, x - a * (x + right) - b * (y + down), c, d, y - c * (x + right) - d * (y + down), tf.zeros_like(a), tf.zeros_like(a)]
     return tf.raw_ops.ImageProjectiveTransformV3(

@@ -75,6 +75,25 @@ def test_scale_grows_and_shrinks():
     assert 15 / 1.25 - 0.3 <= (columns - 20).min() < 13 and 17 < (columns - 20).max() <= 15 * 1.25 + 0.3
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_crop_draws_a_part_at_full_size(flip):
+    """Of a picture whose pixels say where they were, one can read what was cut out."""
+    rows, columns = np.mgrid[1:42, 1:42].astype(np.float32)
+    value = np.broadcast_to(np.stack([rows, columns, np.ones_like(rows)], -1), (200, 41, 41, 3))
+    found = augment.image(value, SEED, crop=0.4, flip=flip).numpy()
+    np.testing.assert_allclose(found[..., 2], 1.0, atol=1e-3)  # Nothing from outside.
+    tall, wide = found[:, -1, 0, 0] - found[:, 0, 0, 0], found[:, 0, -1, 1] - found[:, 0, 0, 1]
+    assert (wide > 0).all() != flip and (tall > 0).all()
+    tall, wide = tall / 40, np.abs(wide) / 40
+    area, ratio = tall * wide, tall / wide
+    assert 0.38 < area.min() < 0.5 and 0.85 < area.max() <= 1.001
+    assert 3 / 4 - 0.01 < ratio.min() < 0.85 and 1.15 < ratio.max() < 4 / 3 + 0.01
+    middle = found[:, 20, 20, :2] - 21
+    room = 40 * (1 - np.stack([tall, wide], -1)) / 2
+    assert (np.abs(middle) <= room + 0.02).all() and (np.abs(middle) > 0.9 * room).any(axis=0).all(), "anywhere in the picture"
+    np.testing.assert_array_equal(augment.image(pictures(), SEED, crop=1.0), pictures())
+
+
 def test_colour_by_hand():
     value = pictures(channels=3)
     brighter = augment.image(value, SEED, brightness=0.1).numpy() - value
@@ -189,7 +208,7 @@ def test_mix_by_hand():
     "options, words",
     [
         ({"photo": {}}, "`augment` to name fields among image, text. Received: photo"),
-        ({"image": {"word_dropout": 0.1}}, "`augment` of image to have keys among scale, rotation, .*Received: word_dropout"),
+        ({"image": {"word_dropout": 0.1}}, "`augment` of image to have keys among crop, scale, rotation, .*Received: word_dropout"),
         ({"text": {"flip": True}}, "`augment` of text to have keys among word_dropout. Received: flip"),
     ],
 )

@@ -52,6 +52,25 @@ def test_proportions_are_kept_on_black(height, width, real):
     assert (out[~inside] == 0).all()
 
 
+@pytest.mark.parametrize("height, width, fit, rows, columns", [
+    (10, 20, "stretch", (0, 9), (0, 19)), (10, 20, "crop", (0, 9), (5, 14)), (20, 10, "crop", (5, 14), (0, 9)), (7, 7, "crop", (0, 6), (0, 6)), (1, 50, "crop", (0, 0), (24, 24)),
+])  # fmt: skip
+def test_fit_keeps_all_or_the_middle(height, width, fit, rows, columns):
+    """Pixels that say where they are: red their row, green their column."""
+    pixels = np.zeros((height, width, 3))
+    pixels[..., 0], pixels[..., 1] = np.mgrid[:height, :width]
+    out = features.Image((10, 10), fit=fit).featurize(tf.constant(encode(pixels))).numpy() * 255
+    low, high = out.min(axis=(0, 1)), out.max(axis=(0, 1))
+    for channel, ends in enumerate((rows, columns)):
+        assert low[channel] == pytest.approx(ends[0], abs=1.1) and high[channel] == pytest.approx(ends[1], abs=1.1)
+    assert (out[..., 2] == 0).all()
+
+
+def test_an_unknown_fit_is_told():
+    with pytest.raises(ValueError, match="pad, crop or stretch. Received: fit=fill"):
+        features.Image(fit="fill")
+
+
 def test_shrinking_averages():
     board = np.indices((32, 32)).sum(0) % 2 * 255  # A fine board: without antialiasing some pixels would be black or white.
     out = features.Image((4, 4), 1).featurize(tf.constant(encode(board))).numpy()

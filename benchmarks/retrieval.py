@@ -1,0 +1,206 @@
+"""How good is search that is trained from scratch? Photos by their captions, things in 15 languages and 6 tongues, emoji in 102 languages.
+
+    python benchmarks/retrieval.py DATA flickr8k stamps emoji [--seeds 1] [--out saved_models/retrieval]
+
+DATA is a folder with the tables `flickr8k`, `stamps` and `emoji`. Runs that are there already are not trained again.
+
+    flickr8k  6,000 photos with five captions each to train on; each caption of 1,000 others looks for its photo among the 1,000
+    stamps    950 things; a fifth of all views (pictures, names, recordings) is never seen in training, and looks for views of the same thing among all of a kind;
+              Japanese names are trained beside English ones alone, Romanian speech beside texts alone, and no two recordings are ever in a batch
+    emoji     1,585 pictures; in training names in 90 languages, of which English alone beside pictures; then names in the 89 others and in 12 more look for the picture
+"""
+
+import argparse
+import collections
+import json
+import pathlib
+import random
+
+import numpy as np
+from tables import ingest, rows_of, score, spread, train
+
+from cross_modal import config, retrieval
+from cross_modal.data import Dataset
+from cross_modal.galleries import build_gallery
+from cross_modal.report import retrieval_picture
+from cross_modal.serving import ask
+
+PHOTOS = {
+    "features": {"image": {"size": [64, 64], "fit": "stretch"}, "text": {"length": 32, "vocab_size": 4000, "fold_case": True}},
+    "towers.image": {"kind": "resnet", "stem": 2, "depth": 1, "dropout": 0.2},
+    "towers.text": {"kind": "bag", "dropout": 0.2},
+    "options": {"views": {"text": 5}, "weights": {"text:*->text:*": 0.1}, "dim": 256, "embedding": 256, "dropout": 0.2},
+    "training": {"epochs": 120, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 0.1, "ema": 0.99, "precision": "mixed_bfloat16"},
+    "training.augment.image": {"crop": 0.35, "rotation": 5, "flip": True, "brightness": 0.2, "contrast": 0.3, "saturation": 0.3, "erase": 0.3},
+    "training.augment.text": {"word_dropout": 0.2},
+}
+STAMPS = {
+    "features": {
+        "image": {"size": [48, 48]},
+        "text": {"length": 32, "vocab_size": 3000, "fold_case": True, "punctuation": False},
+        "audio": {"bins": 40, "hop_ms": 20, "seconds": 3},
+    },
+    "towers.image": {"kind": "resnet", "widths": [32, 64, 128], "depth": 1, "stem": 2},
+    "towers.text": {"kind": "gru"},
+    "towers.audio": {"kind": "crnn", "widths": [32, 64]},
+    "options": {"views": {"text": 4}, "routes": ["*->*", "!text:ja->*", "text:ja->text:en", "!audio:ro->image"]},
+    "training": {"epochs": 100, "batch_size": 64, "ema": 0.99},
+    "training.augment.image": {"crop": 0.6, "rotation": 10, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
+    "training.augment.audio": {"time_mask": 0.1, "bin_mask": 0.15},
+    "training.augment.text": {"word_dropout": 0.1},
+}
+EMOJI = {
+    "features": {"image": {"size": [48, 48]}, "text": {"length": 32, "vocab_size": 12000, "fold_case": True}},
+    "towers.image": {"kind": "resnet", "widths": [32, 64, 128], "depth": 1, "stem": 2},
+    "towers.text": {"kind": "gru"},
+    "options": {"views": {"text": 8}, "always": ["text:en"], "routes": ["*->*", "!text:*->image", "text:en->image"]},
+    "training": {"epochs": 80, "batch_size": 64, "ema": 0.99},
+    "training.augment.image": {"crop": 0.7, "rotation": 10, "brightness": 0.1, "contrast": 0.2},
+    "training.augment.text": {"word_dropout": 0.1},
+}
+
+
+def flickr8k(data, out, seeds):
+    rows = [{**row, "split": "train" if row["split"] == "train" else "test"} for row in rows_of(data, "flickr8k")]
+    dataset = ingest(rows, out / "flickr8k", "--splits", "1,0,0")
+    found = collections.defaultdict(list)
+    for seed in seeds:
+        run = out / "flickr8k" / f"run-{seed}"
+        for row in score(dataset, run, seed, PHOTOS, "alignment")["routes"]:
+            for k in (1, 5, 10):
+                found[f"{row['source']} to {row['target']}, recall@{k}"].append(row[f"recall@{k}"])
+            found[f"{row['source']} to {row['target']}, median rank"].append(row["median_rank"])
+        _draw(run, dataset, [("text", "en")] * 8, out / f"flickr8k-{seed}.png")
+    return found
+
+
+def stamps(data, out, seeds):
+    found = collections.defaultdict(list)
+    for seed in seeds:
+        chance, train_rows, held_rows = random.Random(seed), [], []
+        for row in rows_of(data, "stamps"):
+            held = {key for key in sorted(row) if key.partition(":")[0] in ("image", "text", "audio") and chance.random() < 0.2}
+            train_rows.append({key: value for key, value in row.items() if key not in held and key not in ("label", "group")} | {"split": "train"})
+            held_rows.append({key: value for key, value in row.items() if key in held} | {"id": row["id"], "split": "test"})
+        folder = out / f"stamps-{seed}"
+        dataset, held = (ingest(rows, folder / name, "--max-bad", 0.05, "--splits", "1,0,0") for name, rows in (("seen", train_rows), ("unseen", held_rows)))
+        train(dataset, folder / "run", "alignment", seed, STAMPS)
+        task, endpoints = _load(folder / "run")
+        seen, unseen = _embedded(task, endpoints, dataset, "train"), _embedded(task, endpoints, held, "test")
+        trained, rows = task.trained(), []
+        for a, source in enumerate(task.kinds):
+            for b, target in enumerate(task.kinds):
+                if a != b and source in unseen and target in seen:
+                    row = retrieval.retrieve(unseen[source], _joined([seen[target], unseen[target]]) if target in unseen else seen[target])
+                    rows.append({"source": source, "target": target, "trained": bool(trained[a, b]), **row})
+        (folder / "routes.json").write_text(json.dumps(rows, indent=1))
+        _print_matrix(task.kinds, rows)
+        for name, chosen in (("trained", True), ("never trained", False)):
+            some = [row for row in rows if row["trained"] == chosen]
+            found[f"{len(some)} {name} routes, recall@1"].append(np.mean([row["recall@1"] for row in some]))
+            found[f"{name}, lowest recall@1"].append(min(row["recall@1"] for row in some))
+            found[f"{name}, times chance, mean"].append(np.mean([row["recall@1"] / row["chance@1"] for row in some]))
+            found[f"{name}, times chance, lowest"].append(min(row["recall@1"] / row["chance@1"] for row in some))
+        _draw(
+            folder / "run",
+            dataset,
+            [("text", "de"), ("text", "ja"), ("text", "ar"), ("text", "ru"), ("audio", "fr"), ("audio", "es"), ("audio", "ro")],
+            out / f"stamps-{seed}.png",
+            "train",
+        )
+    return found
+
+
+def emoji(data, out, seeds):
+    found = collections.defaultdict(list)
+    table = rows_of(data, "emoji")
+    languages = sorted({key.partition(":")[2] for row in table for key in row if key.startswith("text:")})
+    for seed in seeds:
+        never = sorted(random.Random(seed).sample([tag for tag in languages if tag != "en"], 12))
+        known = [{key: value for key, value in row.items() if key != "label" and key.removeprefix("text:") not in never} | {"split": "train"} for row in table]
+        others = [{key: value for key, value in row.items() if key == "id" or key.removeprefix("text:") in never} | {"split": "test"} for row in table]
+        folder = out / f"emoji-{seed}"
+        dataset, unseen = ingest(known, folder / "seen", "--splits", "1,0,0", "--max-bad", 0.05), ingest(others, folder / "unseen", "--splits", "1,0,0", "--max-bad", 0.05)
+        train(dataset, folder / "run", "alignment", seed, EMOJI)
+        task, endpoints = _load(folder / "run")
+        seen, asked = _embedded(task, endpoints, dataset, "train"), _embedded(task, endpoints, unseen, "test")
+        rows = {kind: retrieval.retrieve(vectors, seen["image"]) for kind, vectors in (seen | asked).items() if kind != "image"}
+        (folder / "routes.json").write_text(json.dumps(rows, indent=1))
+        groups = {"English, trained": ["text:en"], "12 languages never trained": sorted(asked)}
+        groups["89 languages never beside a picture"] = [kind for kind in rows if kind not in (*groups["English, trained"], *asked)]
+        for name, kinds in groups.items():
+            for k in (1, 10):
+                found[f"{name}, recall@{k}"].append(np.mean([rows[kind][f"recall@{k}"] for kind in kinds]))
+        for kind in sorted(asked):
+            print(f"{kind}: recall@1 {rows[kind]['recall@1']:.3f}, recall@10 {rows[kind]['recall@10']:.3f} (chance {rows[kind]['chance@10']:.3f})")
+        _draw(folder / "run", dataset, [("text", tag) for tag in ("en", "de", "tr", "ru", "hi", "ja", "ar", "sw") if tag not in never], out / f"emoji-{seed}.png", "train")
+    return found
+
+
+def _load(run):
+    import keras
+
+    _, task = config.load_task(run)
+    return task, task.endpoints(keras.models.load_model(run / "model.keras"))
+
+
+def _embedded(task, endpoints, dataset, split):
+    """Embeds all views of a dataset: dict of kind to `retrieval.Embedded`; equal contents of a kind have equal numbers."""
+    found, opened = {}, Dataset(dataset)
+    for name in task.features:
+        parts = collections.defaultdict(lambda: ([], [], []))
+        for item in opened.items(split).as_numpy_iterator() if name in opened.fields else ():
+            for value, tag in zip(item[name]["value"], item[name]["language"]):
+                kind = name if tag == b"und" else f"{name}:{tag.decode()}"
+                for part, one in zip(parts[kind], (value, tag, item["id"])):
+                    part.append(one)
+        for kind, (values, tags, ids) in parts.items():
+            vectors = ask(endpoints[f"embed_{name}"], [{name: value, f"{name}_language": tag} for value, tag in zip(values, tags)])["embedding"]
+            found[kind] = retrieval.Embedded(vectors, np.array([int(hash(one)) for one in ids]), np.array([hash(value) for value in values]))
+    return found
+
+
+def _joined(parts):
+    return retrieval.Embedded(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("vectors", "items", "contents")))
+
+
+def _print_matrix(kinds, rows):
+    cells = {(row["source"], row["target"]): row for row in rows}
+    print("\nrecall@1, from the row to the column (* never trained)\n" + " " * 11 + "".join(f"{kind.removeprefix('text:'):>9}" for kind in kinds))
+    for source in kinds:
+        line = [cells.get((source, target)) for target in kinds]
+        print(f"{source:<11}" + "".join(f"{'' if cell is None else format(cell['recall@1'], '.2f') + ('' if cell['trained'] else '*'):>9}" for cell in line))
+
+
+def _draw(run, dataset, queries, path, split="test"):
+    """Draws what some views find among the pictures."""
+    task, endpoints = _load(run)
+    dataset = Dataset(dataset)
+    gallery = build_gallery(endpoints, dataset, split, "image")
+    drawn = []
+    for item, (field, language) in zip(dataset.items(split).skip(20).as_numpy_iterator(), queries):
+        tags = [tag.decode() for tag in item[field]["language"]]
+        if language in tags:
+            value = item[field]["value"][tags.index(language)]
+            cosines = gallery.index.search(ask(endpoints[f"embed_{field}"], [{field: value, f"{field}_language": language}])["embedding"], 5)
+            found = [(gallery.values[place], f"{cosine:.2f}", gallery.ids[place] == item["id"].decode()) for cosine, place in zip(*(part[0] for part in cosines))]
+            drawn.append({"name": f"{language}: {value.decode() if field == 'text' else 'speech'}"[:60], "audio": value if field == "audio" else None, "found": found})
+    print(retrieval_picture(drawn, path))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=pathlib.Path)
+    parser.add_argument("what", nargs="+", choices=("flickr8k", "stamps", "emoji"))
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds (%(default)s)")
+    parser.add_argument("--out", type=pathlib.Path, default="saved_models/retrieval", help="folder (%(default)s)")
+    options = parser.parse_args()
+    for what in options.what:
+        found = globals()[what](options.data, options.out, range(options.seeds))
+        print(f"\n| {what} | | runs |\n|---|---|---|")
+        for name, values in found.items():
+            print(f"| {name} | {spread(values)} | {len(values)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

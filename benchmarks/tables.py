@@ -1,0 +1,50 @@
+"""What the benchmarks on real tables share."""
+
+import json
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from cross_modal import cli
+
+
+def rows_of(data, name):
+    """The rows of a table, with the content of its files in place of their paths."""
+    rows = [json.loads(line) for line in (data / name / "items.jsonl").open(encoding="utf-8")]
+    return [{key: (data / name / value).read_bytes() if key.partition(":")[0] in ("image", "audio") else value for key, value in row.items()} for row in rows]
+
+
+def command(*arguments):
+    if cli.main([str(one) for one in arguments]):
+        raise SystemExit(1)
+
+
+def ingest(rows, out, *arguments):
+    """Makes a dataset of rows, unless it is there."""
+    out.mkdir(parents=True, exist_ok=True)
+    keys = dict.fromkeys(key for row in rows for key in row)
+    rows = [{key: row.get(key) for key in keys} for row in rows]  # Arrow takes the columns of the first row.
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), out / "items.parquet")
+    command("ingest", out / "items.parquet", "--out", out / "dataset", *arguments)
+    return out / "dataset"
+
+
+def train(dataset, run, task, seed, keys):
+    """Trains, unless it is done."""
+    if not (run / "model.keras").exists():
+        settings = [f"{key}={json.dumps(value)}" for key, value in {**keys, "seed": seed}.items()]
+        resume = ["--resume"] if (run / "run.yaml").exists() else [str(dataset), "--task", task, *(part for one in settings for part in ("--set", one))]
+        command("train", "--run", run, *resume)
+
+
+def score(dataset, run, seed, keys, task="classification"):
+    """Trains, unless it is done, and scores on the test split."""
+    train(dataset, run, task, seed, keys)
+    if "test" not in json.loads((run / "metrics.json").read_text()):
+        command("evaluate", run)
+    return json.loads((run / "metrics.json").read_text())["test"]
+
+
+def spread(values):
+    return f"{np.mean(values):.3f} ± {np.std(values):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
