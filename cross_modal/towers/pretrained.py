@@ -20,7 +20,8 @@ def pretrained(feature, dim, name, languages=1, model="keras.applications:Mobile
         name: name of the model.
         languages: not used.
         model: `keras.Model` from one tensor to `(batch, height, width, channels)`, `(batch, time, channels)` or `(batch, channels)`; or
-            `keras.applications:NAME`, `keras_hub:PRESET` (of a picture's backbone), the path of a `.keras` file, or `module:function` that returns a model.
+            `keras.applications:NAME`, `keras_hub:PRESET` (the backbone of pictures, or of texts that are `features.PretrainedText` of the same preset), the path of a
+            `.keras` file, or `module:function` that returns a model.
         weights: with `keras.applications`, "imagenet" or the path of a file; None, also for `keras_hub`, for random ones.
         trainable: whether its weights are trained too.
         dropout: share dropped before the projection.
@@ -35,7 +36,7 @@ def pretrained(feature, dim, name, languages=1, model="keras.applications:Mobile
     inputs = tower_inputs(feature)
 
     # --- body ---
-    backbone, prepared = _backbone(model, weights, feature, inputs["value"])
+    backbone, prepared = _backbone(model, weights, feature, inputs)
     backbone.trainable = trainable
     x = backbone(prepared) if trainable else backbone(prepared, training=False)  # Frozen, its batch normalisation keeps its statistics.
     if not hasattr(x, "shape") or len(x.shape) not in (2, 3, 4):
@@ -55,8 +56,9 @@ def pretrained(feature, dim, name, languages=1, model="keras.applications:Mobile
     return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
 
 
-def _backbone(model, weights, feature, value):
+def _backbone(model, weights, feature, inputs):
     """Returns the model, and the value as it wants it."""
+    value = inputs["value"]
     if isinstance(model, keras.Model):
         return model, value
     if str(model).endswith(".keras"):
@@ -70,8 +72,14 @@ def _backbone(model, weights, feature, value):
         try:
             hub = importlib.import_module("keras_hub")
         except ModuleNotFoundError as error:
-            raise ValueError(f"Expected keras-hub, for model={model!r}. Received: {error}. Install it: pip install keras-hub") from error
-        return hub.models.Backbone.from_preset(name, load_weights=weights is not None), _coloured(value) * 255.0
+            raise ValueError(f"Expected keras-hub, for model={model!r}. Received: {error}. Install it: pip install 'cross_modal[hub]'") from error
+        backbone = hub.models.Backbone.from_preset(name, load_weights=weights is not None)
+        if feature.kind == "image":
+            return backbone, _coloured(value) * 255.0
+        packed = _packed(backbone, inputs)
+        if isinstance(backbone.output, dict) and "sequence_output" in backbone.output:  # And not what is made of the first step alone.
+            backbone = keras.Model(backbone.input, backbone.output["sequence_output"], name=backbone.name)
+        return backbone, packed
     try:
         return getattr(importlib.import_module(source), name)(), value
     except (ModuleNotFoundError, AttributeError) as error:
@@ -86,6 +94,17 @@ def _application(name, weights, feature, value):
     value = _coloured(value)
     home = sys.modules[function.__module__]
     return function(include_top=False, weights=weights, input_shape=tuple(value.shape[1:])), home.preprocess_input(value * 255.0)
+
+
+def _packed(backbone, inputs):
+    """What a backbone of texts takes."""
+    visible = ops.any(inputs["mask"], axis=1, keepdims=True)
+    mask = ops.logical_or(inputs["mask"], ops.logical_not(visible))  # Attention to nothing at all would be no number.
+    known = {"token_ids": inputs["value"], "padding_mask": ops.cast(mask, "int32"), "segment_ids": ops.zeros_like(inputs["value"])}
+    wanted = list(backbone.input) if isinstance(backbone.input, dict) else []
+    if "token_ids" not in wanted or not set(wanted) <= set(known):
+        raise ValueError(f"Expected a backbone of texts, from {', '.join(known)}. Received: {backbone.name}, which takes {', '.join(wanted) or 'something else'}")
+    return {name: known[name] for name in wanted}
 
 
 def _coloured(value):
