@@ -34,6 +34,7 @@ class Alignment(Task):
         always: kinds of view, such as `text:en`, that are drawn before others of their field. Pictures that are to learn from their English names alone, among
             names in ninety languages, would else hardly ever see one.
         loss: "info_nce", "sigmoid" or "triplet", see `losses.Contrastive`.
+        temperature: what cosines are divided by in the loss; None to learn it, from 0.07. A higher one, such as 0.125, keeps a small table from being learned by heart.
         weights: dict of pattern to the weight of the routes that fit it in the loss; of those that fit a route the last counts, 1 where none does.
         routes: patterns in order; of those that fit a route the last one decides whether it is trained.
             `("*->*", "!text:tr->*", "text:tr->text:en")` trains all routes but those of Turkish, and of those the one to English.
@@ -51,6 +52,7 @@ class Alignment(Task):
     routes: tuple[str, ...] = ("*->*",)
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
     loss: str = "info_nce"
+    temperature: float | None = None
     dim: int = 128
     embedding: int = 128
     dropout: float = 0.1
@@ -63,6 +65,8 @@ class Alignment(Task):
             raise ValueError(f"Expected `views` to give a number of at least 1 for fields among {', '.join(self.features)}. Received: views={self.views}")
         if self.loss not in LOSSES:
             raise ValueError(f"Expected `loss` to be one of {', '.join(LOSSES)}. Received: loss={self.loss}")
+        if self.temperature is not None and not 0.01 <= self.temperature:
+            raise ValueError(f"Expected `temperature` of at least 0.01. Received: temperature={self.temperature}")
         if any(weight < 0 for weight in self.weights.values()):
             raise ValueError(f"Expected `weights` of at least 0. Received: weights={self.weights}")
         if not set(self.always) <= set(self.kinds):
@@ -82,7 +86,7 @@ class Alignment(Task):
 
     @property
     def drawn_first(self):
-        return {name: tuple(kind.partition(":")[2] for kind in self.always if kind.partition(":")[0] == name) for name in self.features}
+        return {name: tuple(kind.partition(":")[2] or UNDETERMINED for kind in self.always if kind.partition(":")[0] == name) for name in self.features}
 
     def trained(self):
         """Returns which kinds of view are trained together: bool `(kinds, kinds)`, symmetric.
@@ -109,7 +113,8 @@ class Alignment(Task):
 
         # --- model ---
         views = layers.Concatenate(axis=1)(embedded) if len(embedded) > 1 else embedded[0]
-        return keras.Model(inputs, LogitScale(name="logit_scale")(views), name="alignment")
+        scale = LogitScale(name="logit_scale") if self.temperature is None else LogitScale(1 / self.temperature, name="logit_scale", trainable=False)
+        return keras.Model(inputs, scale(views), name="alignment")
 
     def _encoder(self, name, feature):
         """A tower with pooling and projection: one field to unit vectors `(batch, embedding)`."""

@@ -104,3 +104,23 @@ def test_score_of_a_model_that_says_always_the_same(dataset, learned):
 
     scores = task.score(Constant(), batches(dataset, "test", task.features, languages, 8))
     assert scores["trained"]["recall@1"] == 0.0
+
+
+def test_a_temperature_that_is_given_stays(task, batch):
+    given = tasks.Alignment(task.features, task.languages, towers=TOWERS, views={"text": 2}, dim=16, embedding=8, temperature=0.125)
+    model = given.build()
+    x, y, _ = given.example(batch)
+    np.testing.assert_allclose(np.linalg.norm(model(x), axis=-1) ** 2, 8.0, rtol=1e-4)
+    model.compile(optimizer=keras.optimizers.Adam(0.1), **given.objective())
+    model.train_on_batch(x, y)
+    np.testing.assert_allclose(np.linalg.norm(model(x), axis=-1) ** 2, 8.0, rtol=1e-4)
+    assert [weight.name for weight in task.build().trainable_weights].count("logit_scale") == 1
+    with pytest.raises(ValueError, match="at least 0.01. Received: temperature=0"):
+        tasks.Alignment(task.features, task.languages, towers=TOWERS, temperature=0)
+
+
+def test_a_kind_that_is_always_drawn_must_exist(task):
+    always = tasks.Alignment(task.features, task.languages, towers=TOWERS, always=("text:tr", "text:en", "image"))
+    assert always.drawn_first == {"image": ("und",), "text": ("tr", "en"), "audio": ()}
+    with pytest.raises(ValueError, match="`always` to name kinds of view: image, .*Received: always=.'text:xx',"):
+        tasks.Alignment(task.features, task.languages, towers=TOWERS, always=("text:xx",))
