@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from cross_modal.exporting import export, load
-from cross_modal.features import Feature, Language, featurize_batch
+from cross_modal.features import Feature, Language, featurize_batch, featurize_views
 from cross_modal.tasks import Endpoint, Task
 
 
@@ -44,6 +44,10 @@ def check_feature(feature, raws):
             _expect(mask[row].sum() == tensor.shape[0], f"{tensor.shape[0]} real steps in row {row}, received {mask[row].sum()}")
             part = part[: tensor.shape[0]]
         _close(part, tensor, f"row {row} of a batch to be as alone")
+    none = next(iter(tf.data.Dataset.from_tensors(tf.zeros(0, tf.string)).map(lambda raw: featurize_views(feature, raw))))
+    none = none.to_tensor() if feature.has_time else none
+    sizes = [0 if size is None else size for size in feature.spec.shape]
+    _expect(none.shape.as_list() == [0, *sizes], f"no views to have the shape {[0, *sizes]}, received {none.shape}")
     with tempfile.TemporaryDirectory() as folder:
         module = tf.Module()
         module.feature = feature

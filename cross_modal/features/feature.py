@@ -96,8 +96,8 @@ def featurize_views(feature, raw, language=None):
     def one(value):
         return tf.cond(tf.strings.length(value) > 0, lambda: feature.featurize(value), absent)
 
-    if feature.has_time:
-        signature = tf.RaggedTensorSpec(shape=spec.shape, dtype=spec.dtype, ragged_rank=0)
-    else:
-        signature = spec
-    return tf.map_fn(one, raw, fn_output_signature=signature)
+    if not feature.has_time:
+        return tf.map_fn(one, raw, fn_output_signature=spec)
+    signature = tf.RaggedTensorSpec(shape=spec.shape, dtype=spec.dtype, ragged_rank=0)
+    # One absent value more: of no values at all `map_fn` would lose the size of a step.
+    return tf.map_fn(one, tf.concat([raw, [""]], 0), fn_output_signature=signature)[:-1]
