@@ -11,7 +11,7 @@ def name_columns(path, header):
     White space around names goes; reserved names are known in any case, where none is written as it should be.
     """
     names = [name.strip() for name in header]
-    if any("\ud800" <= letter < "\ue000" for name in names for letter in name):
+    if any(map(schema.BROKEN.search, names)):
         raise schema.TableError(f"{path}: expected names of columns that are text. Received: {', '.join(map(ascii, names))}. Give the right --encoding, or rename them.")
     read = {name: name.lower() for name in names if name.lower() in schema.RESERVED and name.lower() not in names}
     names = [read.get(name, name) for name in names]

@@ -39,6 +39,8 @@ EXTENSIONS = {
         "CAF": (".caf",), "W64": (".w64",),
     },
 }  # fmt: skip
+KIND_OF = {extension: kind for kind, formats in EXTENSIONS.items() for extensions in formats.values() for extension in extensions}
+FORMAT_OF = {extension: name for formats in EXTENSIONS.values() for name, extensions in formats.items() for extension in extensions}
 
 
 def sniff(raw):

@@ -4,7 +4,7 @@ import collections
 import os
 import pathlib
 
-from cross_modal.data import media, schema
+from cross_modal.data import containers, media, schema
 
 
 def open_folder(path):
@@ -19,7 +19,7 @@ def open_folder(path):
     Raises:
         TableError: if it has no such files, or not at like places.
     """
-    kinds = media_kinds() | {".txt": "text"}
+    kinds = containers.KIND_OF | {".txt": "text"}
     listed, passed = [], collections.Counter()
     for folder, folders, files in os.walk(path):
         parts = pathlib.PurePath(folder).relative_to(path).parts
@@ -67,20 +67,15 @@ def open_folder(path):
     return schema.Source(str(path), path, schema.digest(listed, texts, level), rows, len(listed), notes)
 
 
-def media_kinds():
-    """Returns a dict of extension to kind of media."""
-    return {extension: kind for kind, formats in media.EXTENSIONS.items() for extensions in formats.values() for extension in extensions}
-
-
 def is_dataset(folder):
     """Whether `ingest` wrote, or is writing, a folder."""
-    begun = (folder / ".ingest").is_dir() or (folder / "work").is_dir()
-    return any(folder.glob("items/*/dataset_info.json")) or (begun and (folder / "quarantine.csv").is_file()) or (folder / "dataset_info.json").is_file()
+    begun = (folder / ".ingest").is_dir() and (folder / "quarantine.csv").is_file()
+    return any(folder.glob("items/*/dataset_info.json")) or begun or (folder / "dataset_info.json").is_file()
 
 
 def _is_parted(path, top):
     """Whether the folders that hold files are splits."""
-    parts = [name for name in top if name.lower() in (*schema.SPLITS, *schema.SPLIT_ALIASES)]
+    parts = [name for name in top if schema.read_split(name)]
     if parts and len(parts) < len(top):
         others = ", ".join(name for name in top if name not in parts)
         raise schema.TableError(f"{path}: expected folders of splits, or of classes. Received both: {', '.join(parts)} are splits, {others} are not. Rename or move some.")
@@ -100,7 +95,7 @@ def _class_level(path, folders, first):
     level = min(depths) - 1
     for place in range(first, level):
         names = {parts[place] for parts in folders}
-        if place and not first and all(name.lower() in (*schema.SPLITS, *schema.SPLIT_ALIASES) for name in names):
+        if place and not first and all(map(schema.read_split, names)):
             raise schema.TableError(f"{path}: expected files at {layout}. Received splits further below: {', '.join(sorted(names))}. Give the folder above them.")
     return first if len({parts[level] for parts in folders}) == 1 < len({parts[first] for parts in folders}) else level
 

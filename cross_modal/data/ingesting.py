@@ -81,11 +81,11 @@ def ingest(table, out, kinds=(), fractions=(0.8, 0.1, 0.1), max_bad=0.01, seed=0
         with contextlib.suppress(FileNotFoundError):
             found = Dataset(out)
         if found and found.source == identity:  # A table without paths, or one whose files are not newer.
-            return _unchanged(found)
+            return _opened(found)
         stage, keys, views = _read(opened, work, settings, True, progress)
         fingerprint = _digest(keys, dataclasses.asdict(settings), writing.VERSION)
         if found and found.fingerprint == fingerprint:
-            return _unchanged(found)
+            return _opened(found)
         if found and found.table != opened.name:
             print(f"{out}: the dataset of {found.table} is replaced by that of {opened.name}", file=sys.stderr)
         try:
@@ -100,7 +100,7 @@ def ingest(table, out, kinds=(), fractions=(0.8, 0.1, 0.1), max_bad=0.01, seed=0
         write_quarantine(shards[0].folder, index.bad)
         del index
         _write(shards, out, work, metadata, runner, progress)
-        return _unchanged(Dataset(out))
+        return _opened(Dataset(out))
 
 
 def check_table(table, kinds=(), fractions=(0.8, 0.1, 0.1), max_bad=1.0, seed=0, together=(), ignored=(), source=(), runner=in_threads, progress=True, **limits):
@@ -123,7 +123,7 @@ def check_table(table, kinds=(), fractions=(0.8, 0.1, 0.1), max_bad=1.0, seed=0,
         return said, fields, bad
 
 
-def _unchanged(dataset):
+def _opened(dataset):
     """A dataset as it is, with its own list of what could not be used; a run that failed may have left another."""
     own = sorted(dataset.path.glob("items/*/quarantine.csv"))
     if own:

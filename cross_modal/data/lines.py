@@ -11,7 +11,7 @@ import re
 
 from cross_modal.data import encodings, schema
 from cross_modal.data.columns import name_columns
-from cross_modal.data.folders import media_kinds
+from cross_modal.data.containers import KIND_OF
 
 _DELIMITERS = ",;\t|"
 _NONE = "\x1f"  # A delimiter for tables of one column.
@@ -41,7 +41,7 @@ def open_lines(path, form, encoding):
         notes["delimiter"] = delimiter = _find_delimiter(path, found)
         header = _header(path, found, delimiter)
         columns, said = name_columns(path, header)
-        odd = next((name for name in header if os.path.splitext(name)[1].lower() in media_kinds() and os.path.isfile(path.parent / name)), None)
+        odd = next((name for name in header if os.path.splitext(name)[1].lower() in KIND_OF and os.path.isfile(path.parent / name)), None)
         if odd:
             said["header"] = f"looks like a row: {odd} is a file"
         reader = functools.partial(_read_csv, path, found, delimiter, columns)
@@ -243,7 +243,7 @@ def _parse_json(line):
         return None, "a number that is too long, or lists too deep in each other"
     if not isinstance(row, dict):
         return None, "no JSON object"
-    broken = next((name for name in row if any("\ud800" <= letter < "\ue000" for letter in name)), "")
+    broken = next((name for name in row if schema.BROKEN.search(name)), "")
     return row, f"a key that is no text: {ascii(broken)}" if broken else ""
 
 

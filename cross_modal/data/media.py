@@ -17,7 +17,7 @@ import soundfile
 import soxr
 from PIL import Image
 
-from cross_modal.data.containers import EXTENSIONS, PICTURES, Content, cut_picture, cut_sound, read_header, sniff
+from cross_modal.data.containers import FORMAT_OF, PICTURES, Content, cut_picture, cut_sound, read_header, sniff
 
 SAMPLE_RATE = 16_000
 ALLOWED = ("constant", "extension")
@@ -28,7 +28,6 @@ _RATES = range(1000, 768_001)  # Samples a second of a recording.
 _LOUDEST = 1e4  # Of a sample, where 1 is full scale.
 _SHORTEST = 0.01  # Seconds.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)  # The name's fault, now and ever.
-_FORMAT_OF = {extension: name for kind in EXTENSIONS.values() for name, extensions in kind.items() for extension in extensions}
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # It says on the terminal what is said in quarantine.csv.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -111,7 +110,7 @@ def read_media(folder, value):
 
 def check_extension(raw, name):
     """Raises `MediaError` if a file's name says another format than its content."""
-    expected, found = _FORMAT_OF.get(pathlib.PurePath(name).suffix.lower()), sniff(raw)
+    expected, found = FORMAT_OF.get(pathlib.PurePath(name).suffix.lower()), sniff(raw)
     if expected and found and found != expected:
         raise MediaError(f"not what its extension says ({found})")
 

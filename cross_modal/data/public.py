@@ -48,8 +48,8 @@ def open_public(name, columns, data_dir, limit):
     features = {column: _feature(builder.info.features, path, name) for column, path in columns.items()}
     if not features:
         raise schema.TableError(f"tfds:{name}: expected features that are images, sounds, texts or labels. Received: {', '.join(_paths(builder.info.features))}")
-    splits = {split: schema.SPLIT_ALIASES.get(split, split) for split in builder.info.splits or ("train",)}
-    taken = [split for split, own in splits.items() if own in schema.SPLITS]
+    splits = {split: schema.read_split(split) for split in builder.info.splits or ("train",)}
+    taken = [split for split, own in splits.items() if own]
     notes = {"format": f"tfds:{builder.info.full_name}", "columns": ", ".join(f"{column}={path}" for column, path in columns.items())}
     if len(taken) < len(splits):
         notes["splits passed over"] = ", ".join(split for split in splits if split not in taken)

@@ -21,6 +21,12 @@ BROKEN = re.compile("[\ud800-\udfff]")  # Halves of surrogate pairs: what stands
 _READING = 1  # Of how rows are read; another number makes all datasets anew.
 
 
+def read_split(name):
+    """Returns which of `SPLITS` a name means, or an empty string for none."""
+    name = SPLIT_ALIASES.get(name.casefold(), name.casefold())
+    return name if name in SPLITS else ""
+
+
 class TableError(ValueError):
     """A table, or a place in it, that cannot be used; the message names the file, row and field."""
 

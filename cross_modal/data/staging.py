@@ -268,7 +268,7 @@ def _escaped(text):
     try:
         text.encode()
     except UnicodeEncodeError:
-        return re.sub("[\ud800-\udfff]", _BROKEN, text)
+        return schema.BROKEN.sub(_BROKEN, text)
     return text
 
 

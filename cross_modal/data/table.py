@@ -9,9 +9,8 @@ import os
 
 import langcodes
 
-from cross_modal.data import media, schema
+from cross_modal.data import containers, schema
 
-_EXTENSIONS = {kind: {extension for extensions in formats.values() for extension in extensions} for kind, formats in media.EXTENSIONS.items()}
 _LABEL_CLASSES = 200  # A field without a language and with at most so many different values, each seen twice or more on average, is a label.
 
 
@@ -53,9 +52,8 @@ def _read_item(source, columns, number, row, ignored):
     if schema.BROKEN.search(item.id + item.group):  # Two of them could be made one.
         return schema.Item(unnamed, "", "", [schema.View("id", "", schema.UNDETERMINED, number, "broken encoding of the id or group")])
     split = _reserved(row, "split")
-    item.split = schema.SPLIT_ALIASES.get(split.casefold(), split.casefold())
-    if item.split and item.split not in schema.SPLITS:
-        item.split = ""
+    item.split = schema.read_split(split)
+    if split and not item.split:
         item.views.append(schema.View("split", split, schema.UNDETERMINED, number, "split is none of train, validation (val, valid, dev), test"))
         return item
     language, reason = _tag(_reserved(row, "language", schema.UNDETERMINED))
@@ -143,7 +141,7 @@ class KindGuess:
         return {field: given.get(field) or self._infer(field, total) for field, total in self._totals.items()}
 
     def _infer(self, field, total):
-        for kind in _EXTENSIONS:
+        for kind in containers.EXTENSIONS:
             if self._fitting[field, kind] > 0.5 * total:
                 return kind
         if field in ("label", "text"):
@@ -155,7 +153,7 @@ class KindGuess:
 def _media_kind(value):
     """Kind of a file by its name or, where the table has its content, by that."""
     if isinstance(value, bytes):
-        form = media.sniff(value)
-        return next((kind for kind, formats in media.EXTENSIONS.items() if form in formats), None)
+        form = containers.sniff(value)
+        return next((kind for kind, formats in containers.EXTENSIONS.items() if form in formats), None)
     suffix = os.path.splitext(value)[1].lower() if value and len(value) < 1024 else ""
-    return next((kind for kind, extensions in _EXTENSIONS.items() if suffix in extensions), None)
+    return containers.KIND_OF.get(suffix)
