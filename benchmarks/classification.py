@@ -11,12 +11,10 @@ there already are not trained again.
     fusion    pictures and speech of the same digit, both spoilt by noise: each fusion, with both and with one missing, and models for one alone
 """
 
-import argparse
 import collections
-import pathlib
 
 import numpy as np
-from tables import ingest, rows_of, score, spread
+from tables import ingest, main, rows_of, score
 
 from cross_modal.data import media
 
@@ -124,19 +122,5 @@ def fusion(data, out, seeds):
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("what", nargs="+", choices=("mnist", "fsdd", "speakers", "fusion"))
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (%(default)s)")
-    parser.add_argument("--out", type=pathlib.Path, default="saved_models/classification", help="folder (%(default)s)")
-    options = parser.parse_args()
-    for what in options.what:
-        found = globals()[what](options.data, options.out, range(options.seeds))
-        print(f"\n| {what} | accuracy | runs |\n|---|---|---|")
-        for name, values in found.items():
-            print(f"| {name} | {spread(values)} | {len(values)} |", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, {function.__name__: function for function in (mnist, fsdd, speakers, fusion)}, "classification", 3)

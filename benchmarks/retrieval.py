@@ -10,14 +10,12 @@ DATA is a folder with the tables `flickr8k`, `stamps` and `emoji`. Runs that are
     emoji     1,585 pictures; in training names in 90 languages, of which English alone beside pictures; then names in the 89 others and in 12 more look for the picture
 """
 
-import argparse
 import collections
 import json
-import pathlib
 import random
 
 import numpy as np
-from tables import ingest, rows_of, score, spread, train
+from tables import ingest, main, rows_of, score, train
 
 from cross_modal import config, retrieval
 from cross_modal.data import Dataset
@@ -188,19 +186,5 @@ def _draw(run, dataset, queries, path, split="test"):
     print(retrieval_picture(drawn, path))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("what", nargs="+", choices=("flickr8k", "stamps", "emoji"))
-    parser.add_argument("--seeds", type=int, default=1, help="number of seeds (%(default)s)")
-    parser.add_argument("--out", type=pathlib.Path, default="saved_models/retrieval", help="folder (%(default)s)")
-    options = parser.parse_args()
-    for what in options.what:
-        found = globals()[what](options.data, options.out, range(options.seeds))
-        print(f"\n| {what} | | runs |\n|---|---|---|")
-        for name, values in found.items():
-            print(f"| {name} | {spread(values)} | {len(values)} |", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, {function.__name__: function for function in (flickr8k, stamps, emoji)}, "retrieval", 1)

@@ -1,6 +1,8 @@
 """What the benchmarks on real tables share."""
 
+import argparse
 import json
+import pathlib
 
 import numpy as np
 import pyarrow
@@ -48,3 +50,18 @@ def score(dataset, run, seed, keys, task="classification"):
 
 def spread(values):
     return f"{np.mean(values):.3f} ± {np.std(values):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
+
+
+def main(words, functions, name, seeds):
+    """Runs the functions that are asked for, each from folder of tables, folder of runs and seeds to a dict of what to a list of numbers, and prints a table of each."""
+    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=pathlib.Path)
+    parser.add_argument("what", nargs="+", choices=functions)
+    parser.add_argument("--seeds", type=int, default=seeds, help="number of seeds (%(default)s)")
+    parser.add_argument("--out", type=pathlib.Path, default=f"saved_models/{name}", help="folder (%(default)s)")
+    options = parser.parse_args()
+    for what in options.what:
+        found = functions[what](options.data, options.out, range(options.seeds))
+        print(f"\n| {what} | | runs |\n|---|---|---|")
+        for part, values in found.items():
+            print(f"| {part} | {spread(values)} | {len(values)} |", flush=True)
