@@ -1,13 +1,15 @@
-"""Features whose vocabularies are learned from the training split."""
+"""Features whose vocabularies and sizes are learned from the training split."""
 
 import itertools
 
+import numpy as np
 import tensorflow as tf
 
 from cross_modal.features import Audio, Cleaner, Image, Label, Language, Text, learn_subwords
 from cross_modal.features.label import UNDETERMINED
 
-_PLAIN = {"image": Image, "audio": Audio}
+_LARGEST = 64  # Pixels of the longer side of pictures, where nothing else is asked for: what two cores can train on.
+_LOOKED_AT = 100  # Pictures of which all must be grey.
 
 
 def learn_features(dataset, fields=None, options=()):
@@ -16,7 +18,8 @@ def learn_features(dataset, fields=None, options=()):
     Args:
         dataset: `Dataset`.
         fields: names of the fields; None for all.
-        options: dict of field to a dict of the keyword arguments of its feature; for text also `vocab_size`, and `stop_words` may
+        options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else that of the median picture, at most 64 pixels on the longer side,
+            and its `channels` are 1 where the first 100 pictures are all grey. For text also `vocab_size`, and `stop_words` may
             be a list of languages, or True for those of the field, whose usual words are taken. `kind` there is a subclass of `Feature` to take instead of the usual one.
 
     Returns:
@@ -41,7 +44,7 @@ def _feature(dataset, name, options):
     if custom is not None:
         return custom(**options)
     if kind == "text":
-        vocab_size, given = options.pop("vocab_size", 8000), options.get("stop_words")
+        vocab_size, given = options.pop("vocab_size", None), options.get("stop_words")
         if isinstance(given, (list, tuple, bool)):
             options["stop_words"] = stop_words([tag for tag in dataset.fields[name].languages if tag != UNDETERMINED] if given is True else given or ())
         cleaner = Cleaner(**{key: options[key] for key in ("fold_case", "punctuation", "stop_words") if key in options})
@@ -49,7 +52,22 @@ def _feature(dataset, name, options):
     if kind == "label":
         counts = dataset.describe()["labels"].get(name, {}).get("train", {})
         return Label(dataset.fields[name].labels, [counts.get(label, 0) for label in dataset.fields[name].labels], **options)
-    return _PLAIN[kind](**options)
+    if kind == "image":
+        return Image(**{**_seen(dataset, name, options), **options})
+    return Audio(**options)
+
+
+def _seen(dataset, name, options):
+    """Size and channels, where they are not given, of what the pictures are like."""
+    found = {}
+    if "size" not in options:
+        sides = [dataset.describe()["sizes"][name][side][1] for side in ("height", "width")]
+        share = min(1.0, _LARGEST / max(sides))
+        found["size"] = [max(8, round(side * share)) for side in sides]
+    if "channels" not in options:
+        first = [tf.io.decode_image(raw, channels=3, expand_animations=False).numpy() for raw, _ in itertools.islice(dataset.values("train", name), _LOOKED_AT)]
+        found["channels"] = 1 if first and all(np.ptp(pixels, axis=2).max() == 0 for pixels in first) else 3
+    return found
 
 
 def stop_words(languages):

@@ -53,12 +53,12 @@ class Text(Feature):
         return {"model": base64.b64encode(self.model).decode(), "length": self.length, **self.cleaner.config()}
 
 
-def learn_subwords(texts, vocab_size=8000):
+def learn_subwords(texts, vocab_size=None):
     """Learns a SentencePiece unigram model.
 
     Args:
         texts: iterable of strings, of the training split alone.
-        vocab_size: most subwords, 256 bytes and 4 control symbols included; fewer come out of a small text.
+        vocab_size: most subwords, 256 bytes and 4 control symbols included; fewer come out of a small text. None for 8,000, or 4,000 more than the scripts of the texts need.
 
     Returns:
         The serialised model, bytes: the `model` of `Text`.
@@ -71,6 +71,7 @@ def learn_subwords(texts, vocab_size=8000):
         raise ValueError("Expected at least one text to learn subwords from. Received: none; does the training split have this field?")
     # As SentencePiece counts them: after NFKC, and with the sign that it puts for a space.
     characters = len({"\u2581", *(character for text in texts for character in unicodedata.normalize("NFKC", text) if not character.isspace())})
+    vocab_size = max(8000, 4260 + characters) if vocab_size is None else vocab_size
     if vocab_size < 260 + characters:
         raise ValueError(
             f"Expected `vocab_size` to be at least {260 + characters}: 256 bytes, 4 control symbols and the {characters} characters of the texts. Received: vocab_size={vocab_size}"

@@ -115,3 +115,27 @@ def test_subwords_are_learned_from_cleaned_texts(mixed):
     assert set(every["text"].config()["stop_words"]) == {"en", "de"}
     with pytest.raises(ValueError, match="Expected languages with stop words: af, ar.*Received: xx"):
         learn_features(mixed, ["text"], {"text": {"stop_words": ["xx"]}})
+
+
+@pytest.mark.parametrize("sides, coloured, size, channels", [((28, 28), False, (28, 28), 1), ((90, 120), True, (48, 64), 3), ((300, 20), False, (64, 8), 1)])
+def test_pictures_are_taken_as_they_are_up_to_64_pixels(tmp_path, sides, coloured, size, channels):
+    rows = []
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 256, sides, np.uint8)
+        pixels = np.stack([pixels] * 3, -1)
+        pixels[0, 0, 0] ^= 255 if coloured and number == 5 else 0
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), pixels)
+        rows.append({"image": f"{number}.png", "split": "train"})
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    dataset = ingest(tmp_path / "t.jsonl", tmp_path / "out", progress=False, fractions=(1, 0, 0))
+    found, _ = learn_features(dataset)
+    assert (found["image"].size, found["image"].channels) == (size, channels)
+    given, _ = learn_features(dataset, options={"image": {"size": (7, 9), "channels": 3}})
+    assert (given["image"].size, given["image"].channels) == ((7, 9), 3)
+
+
+def test_room_for_many_scripts():
+    """The usual number of subwords would not hold the characters."""
+    texts = [chr(0x4E00 + number) + chr(0xAC00 + number) for number in range(4000)]
+    model = sentencepiece.SentencePieceProcessor(model_proto=features.learn_subwords(texts))
+    assert model.encode(chr(0x4E00 + 77), out_type=str)[-1].endswith(chr(0x4E00 + 77))
