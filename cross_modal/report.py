@@ -27,7 +27,7 @@ def retrieval_picture(queries, path, title=""):
             axis.set_frame_on(False)
         _draw_query(row[0], query)
         for axis, (picture, caption, right) in zip(row[1:], query["found"]):
-            axis.imshow(tf.io.decode_image(picture, expand_animations=False).numpy().squeeze(), cmap="gray", aspect="auto")
+            axis.imshow(tf.io.decode_image(picture, expand_animations=False).numpy().squeeze(), cmap="gray")
             axis.set_frame_on(True)
             for spine in axis.spines.values():
                 spine.set(color="#2a9d3a" if right else "#c8372d", linewidth=2.5)
