@@ -46,7 +46,7 @@ STAMPS = {
         "routes": ["*->*", "!text:ja->*", "text:ja->text:en", "!audio:ro->image", "!audio:*->audio:*"],
         "temperature": 0.125,
     },
-    "training": {"epochs": 120, "batch_size": 64, "ema": 0.99, "weight_decay": 0.1},
+    "training": {"epochs": 80, "batch_size": 64, "ema": 0.99, "weight_decay": 0.1},
     "training.augment.image": {"crop": 0.6, "rotation": 10, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
     "training.augment.audio": {"speed": 0.12, "noise_db": 15, "time_mask": 0.1, "bin_mask": 0.15},
     "training.augment.text": {"word_dropout": 0.1},
