@@ -12,11 +12,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data": ["Dataset", "TableError", "batches", "ingest", "learn_features"],
         "evaluation": ["evaluate"],
         "exporting": ["export", "load"],
-        "features": ["Audio", "Feature", "Image", "Label", "Language", "Text"],
+        "features": ["Audio", "Feature", "Image", "Label", "Language", "PretrainedText", "Text"],
         "galleries": ["build_gallery", "load_gallery", "search"],
         "samples": ["write_sample"],
         "serving": ["predict"],
         "tasks": ["Alignment", "Classification", "Task"],
         "training": ["fit"],
+        "tuning": ["tune"],
     },
 )
