@@ -3,6 +3,7 @@
 from cross_modal.layers.embedding import LanguageEmbedding as LanguageEmbedding
 from cross_modal.layers.embedding import PositionEmbedding as PositionEmbedding
 from cross_modal.layers.normalization import PresentBatchNormalization as PresentBatchNormalization
+from cross_modal.layers.normalization import normalized as normalized
 from cross_modal.layers.pooling import AttentionPooling as AttentionPooling
 from cross_modal.layers.similarity import LogitScale as LogitScale
 from cross_modal.layers.transformer import PositionEncoding as PositionEncoding

@@ -3,12 +3,12 @@
 import keras
 from keras import layers, ops
 
-from cross_modal.layers import LanguageEmbedding, PositionEncoding, transformer_block, visible_steps
+from cross_modal.layers import LanguageEmbedding, PositionEncoding, normalized, transformer_block, visible_steps
 from cross_modal.towers.pretrained import pretrained as pretrained
 from cross_modal.towers.tower import tower_inputs
 
 
-def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), dropout=0.1):
+def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), normalization="batch", dropout=0.1):
     """Builds Conv2D stages over time and frequency, each halving both: for short sounds, whose parts need not be followed for long.
 
     Args:
@@ -17,6 +17,7 @@ def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), dropout=0.1):
         name: name of the model.
         languages: number of languages, `und` included.
         widths: channels of each stage.
+        normalization: "batch" of each channel over the frames that are there, "layer" of each cell's channels, or None.
         dropout: share dropped before the states.
 
     Returns:
@@ -26,7 +27,7 @@ def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), dropout=0.1):
     inputs = tower_inputs(feature)
 
     # --- body ---
-    x, mask = _halved(inputs, feature, widths)
+    x, mask = _halved(inputs, feature, widths, normalization)
     x = layers.LayerNormalization()(layers.Dense(dim)(layers.Dropout(dropout)(x)))
     states = layers.Activation("gelu")(LanguageEmbedding(languages)(x, inputs["language"]))
 
@@ -34,7 +35,7 @@ def cnn(feature, dim, name, languages=1, widths=(32, 64, 128), dropout=0.1):
     return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
 
 
-def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, dropout=0.1):
+def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, normalization="batch", dropout=0.1):
     """Builds Conv2D stages over time and frequency, each halving both, and a stack of bidirectional LSTMs.
 
     Args:
@@ -44,6 +45,7 @@ def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, dropout=0.1)
         languages: number of languages, `und` included.
         widths: channels of each stage.
         depth: number of LSTMs on top of each other.
+        normalization: see `cnn`.
         dropout: share dropped before the LSTMs.
 
     Returns:
@@ -58,7 +60,7 @@ def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, dropout=0.1)
     inputs = tower_inputs(feature)
 
     # --- body ---
-    x, mask = _halved(inputs, feature, widths)
+    x, mask = _halved(inputs, feature, widths, normalization)
     x = layers.LayerNormalization()(layers.Dense(dim)(x))
     x = LanguageEmbedding(languages)(x, inputs["language"])
     x = layers.Dropout(dropout)(x)
@@ -69,7 +71,7 @@ def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, dropout=0.1)
     return keras.Model(inputs, {"states": x, "mask": mask}, name=name)
 
 
-def transformer(feature, dim, name, languages=1, widths=(32, 64), depth=2, heads=4, mlp_dim=None, dropout=0.1):
+def transformer(feature, dim, name, languages=1, widths=(32, 64), depth=2, heads=4, mlp_dim=None, normalization="batch", dropout=0.1):
     """Builds Conv2D stages over time and frequency, each halving both, and a stack of self-attention blocks.
 
     Args:
@@ -81,6 +83,7 @@ def transformer(feature, dim, name, languages=1, widths=(32, 64), depth=2, heads
         depth: number of blocks.
         heads: attention heads; they divide `dim`.
         mlp_dim: size of each block's hidden layer; None for `4 * dim`.
+        normalization: see `cnn`.
         dropout: share dropped before the blocks and of each of their outputs.
 
     Returns:
@@ -96,7 +99,7 @@ def transformer(feature, dim, name, languages=1, widths=(32, 64), depth=2, heads
     inputs = tower_inputs(feature)
 
     # --- body ---
-    x, mask = _halved(inputs, feature, widths)
+    x, mask = _halved(inputs, feature, widths, normalization)
     x = LanguageEmbedding(languages)(layers.LayerNormalization()(layers.Dense(dim)(x)), inputs["language"])
     x, visible = layers.Dropout(dropout)(PositionEncoding()(x)), visible_steps(mask)
     for _ in range(depth):
@@ -107,14 +110,15 @@ def transformer(feature, dim, name, languages=1, widths=(32, 64), depth=2, heads
     return keras.Model(inputs, {"states": x, "mask": mask}, name=name)
 
 
-def _halved(inputs, feature, widths):
+def _halved(inputs, feature, widths, normalization):
     """Convolves time and frequency in stages that halve both; returns `(batch, time / 2 ** stages, bins / 2 ** stages * channels)` and its mask."""
     x, mask = layers.Reshape((-1, feature.bins, 1))(inputs["value"]), inputs["mask"]
     for width in widths:
         # Padded by hand: "same" would pad an odd and an even number of frames at different ends, and so see the batch's padding.
         x = layers.ZeroPadding2D(1)(_silence(x, mask))
-        x = layers.Conv2D(width, 3, strides=2, activation="relu")(x)  # (batch, time / 2, bins / 2, channels)
+        x = layers.Conv2D(width, 3, strides=2, use_bias=normalization is None)(x)  # (batch, time / 2, bins / 2, channels)
         mask = mask[:, ::2]
+        x = normalized(x, normalization, mask)
     return layers.Reshape((-1, x.shape[2] * x.shape[3]))(x), mask
 
 

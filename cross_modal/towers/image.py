@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers, ops
 
-from cross_modal.layers import PositionEmbedding, PresentBatchNormalization
+from cross_modal.layers import PositionEmbedding, normalized
 from cross_modal.towers.pretrained import pretrained as pretrained
 from cross_modal.towers.tower import tower_inputs
 
@@ -102,13 +102,13 @@ def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, 
     for stage, width in enumerate(widths):
         for block in range(depth):
             strides = 2 if stage and not block else 1
-            y = _normalized(x, normalization, inputs["mask"])
+            y = normalized(x, normalization, inputs["mask"])
             if strides > 1 or x.shape[-1] != width:
                 x = layers.Conv2D(width, 1, strides=strides, use_bias=False)(y)
             y = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(y)
-            y = _normalized(y, normalization, inputs["mask"])
+            y = normalized(y, normalization, inputs["mask"])
             x = x + layers.Conv2D(width, 3, padding="same", use_bias=False)(y)
-    states, mask = _cells(_normalized(x, normalization, inputs["mask"]), inputs["mask"], dim, dropout)
+    states, mask = _cells(normalized(x, normalization, inputs["mask"]), inputs["mask"], dim, dropout)
 
     # --- model ---
     return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
@@ -166,18 +166,7 @@ def _check_size(feature, halvings):
 
 
 def _convolved(x, width, normalization, present):
-    return _normalized(layers.Conv2D(width, 3, padding="same", use_bias=False)(x), normalization, present)
-
-
-def _normalized(x, normalization, present):
-    """Normalises and activates. An absent picture must not count: it would shift the statistics of those that are there."""
-    if normalization == "layer":
-        x = layers.LayerNormalization()(x)
-    elif normalization == "batch":
-        x = PresentBatchNormalization(momentum=0.9)(x, present)
-    else:
-        raise ValueError(f"Expected `normalization` to be layer or batch. Received: normalization={normalization}")
-    return layers.Activation("relu")(x)
+    return normalized(layers.Conv2D(width, 3, padding="same", use_bias=False)(x), normalization, present)
 
 
 def _cells(x, present, dim, dropout):

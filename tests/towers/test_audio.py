@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,14 @@ def _wav(seconds):
 
 
 @pytest.mark.parametrize("seconds", [(0.21, 0.3), (0.2, 0.33)])  # An odd and an even number of frames.
-@pytest.mark.parametrize("tower", [towers.audio.cnn, towers.audio.crnn, towers.audio.transformer])
+@pytest.mark.parametrize(
+    "tower",
+    [
+        *(towers.audio.cnn, towers.audio.crnn, towers.audio.transformer),
+        *(functools.partial(towers.audio.cnn, normalization=one) for one in ("layer", None)),
+    ],
+    ids=["cnn", "crnn", "transformer", "layer", "no normalization"],
+)
 def test_keeps_its_contract(tower, seconds):
     testing.check_tower(tower, features.Audio(bins=16), [_wav(one) for one in seconds])
 
@@ -18,3 +27,18 @@ def test_keeps_its_contract(tower, seconds):
 def test_odd_dim_is_told():
     with pytest.raises(ValueError, match="even `dim`.*Received: dim=7"):
         towers.audio.crnn(features.Audio(), 7, "audio")
+
+
+def test_padding_does_not_count_in_the_statistics():
+    """In training, too, a recording among longer ones gives what it gives alone."""
+    tower = towers.audio.cnn(features.Audio(bins=16), 8, "audio", widths=(4, 4), dropout=0.0, languages=1)
+    draw = np.random.default_rng(0)
+    value = draw.normal(size=(3, 21, 16)).astype("float32")
+
+    def states(value, mask):
+        return np.asarray(tower({"value": value, "mask": mask, "language": np.zeros(len(value), "int32")}, training=True)["states"])
+
+    alone = states(value, np.ones((3, 21), bool))
+    padded = np.concatenate([value, draw.normal(size=(3, 11, 16)).astype("float32")], axis=1)
+    among = states(padded, np.arange(32)[None].repeat(3, 0) < 21)
+    np.testing.assert_allclose(among[:, : alone.shape[1]], alone, atol=1e-4)

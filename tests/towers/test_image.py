@@ -54,7 +54,7 @@ def test_an_absent_picture_does_not_count_in_the_statistics():
 
 
 def test_unknown_normalization_is_told():
-    with pytest.raises(ValueError, match="layer or batch. Received: normalization=group"):
+    with pytest.raises(ValueError, match="layer, batch or None. Received: normalization=group"):
         towers.image.cnn(features.Image((8, 8)), 8, "image", widths=(4,), normalization="group")
 
 
