@@ -90,7 +90,7 @@ def ours(data, out, case, precision):
     dataset, task = made(data, out, case)
     size = BATCH[case]
     train = batches(dataset, "train", task.features, task.languages, size, draws=task.draws, seed=0).map(task.example)
-    model = training._build(task, precision, None)
+    model = training._build(task, precision)
     model.compile(optimizer="adamw", jit_compile="auto", **task.objective())
     model.optimizer.build(model.trainable_variables)
     iterator = iter(train)

@@ -24,7 +24,12 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.1 takes 1e-3 for a text; nobody else does."""
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_Loader` reads: a text that looks like such a number stands in quotes."""
+
+
+for _one in (_Loader, _Dumper):
+    _one.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
 
 
 class ConfigError(ValueError):
@@ -162,7 +167,7 @@ def save_run(run, config, features, languages):
     """Writes `run.yaml` and `features.json` into the folder of a run."""
     run = pathlib.Path(run)
     run.mkdir(parents=True, exist_ok=True)
-    (run / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (run / "run.yaml").write_text(yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True), encoding="utf-8")
     saved = {name: {"class": f"{type(one).__module__}:{type(one).__name__}", "config": one.config()} for name, one in features.items()}
     (run / "features.json").write_text(json.dumps({"languages": languages.names, "features": saved}), encoding="utf-8")
 

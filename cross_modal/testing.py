@@ -137,10 +137,13 @@ def check_task(task, batch, raw):
     x, y, weight = task.example(batch)
     model.compile(optimizer=keras.optimizers.Adam(3e-3), **task.objective())
     first = model.test_on_batch(x, y, weight, return_dict=True)["loss"]  # Without dropout.
-    for _ in range(9):
-        model.train_on_batch(x, y, weight)
-    last = model.test_on_batch(x, y, weight, return_dict=True)["loss"]
-    _expect(np.isfinite(last) and last < first, f"the loss to fall on a batch seen nine times, received {first} then {last}")
+    for _ in range(8):  # Statistics of batch normalisation lag behind.
+        for _ in range(9):
+            model.train_on_batch(x, y, weight)
+        last = model.test_on_batch(x, y, weight, return_dict=True)["loss"]
+        if not np.isfinite(last) or last < first:
+            break
+    _expect(np.isfinite(last) and last < first, f"the loss to fall on a batch seen many times, received {first} then {last}")
     scores = task.score(model, [batch])
     _expect(json.loads(json.dumps(scores)) == scores and bool(task.summary(scores)), "scores that JSON can hold, and a summary of them")
     reloaded = _reloaded(model)

@@ -77,7 +77,7 @@ def fit(
         for generator, value in zip(_seed_generators(model), state["seeds"], strict=True):
             generator.assign(value)
     else:
-        model = _build(task, precision, ema)
+        model = _build(task, precision)
         compiled = _optimizer(
             optimizer, {"learning_rate": learning_rate, "weight_decay": weight_decay, "clipnorm": clipnorm, "use_ema": ema is not None or None, "ema_momentum": ema}
         )
@@ -91,6 +91,8 @@ def fit(
         )  # fmt: skip
         return made.map(task.example)
 
+    if ema is not None and not state["epoch"]:
+        _average_statistics(model, next(iter(data("train", None)))[0], ema)
     averaged = keras.callbacks.SwapEMAWeights() if ema is not None else None
     callbacks = [_Schedule(learning_rate, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
     callbacks += [averaged] if averaged else []
@@ -116,19 +118,28 @@ SCHEDULES = {
 }
 
 
-def _build(task, precision, ema):
+def _build(task, precision):
     """Builds the model under a dtype policy, which its layers keep."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        model = task.build()
+        return task.build()
     finally:
         keras.config.set_dtype_policy(before)
-    for layer in _layers_of(model):
-        # Averaged weights want the statistics of as many steps: with those of the last ones a model that still learns fast is worth nothing.
-        if ema is not None and isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = max(layer.momentum, ema)
-    return model
+
+
+def _average_statistics(model, x, ema):
+    """Lets batch normalisation average over as many steps as the weights, beginning with the statistics of a batch.
+
+    Averaged weights are worth little with the statistics of the last steps alone while the model learns fast, and with what the statistics are before the first one for long.
+    """
+    found = [(layer, layer.momentum) for layer in _layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer, _ in found:
+        layer.momentum = 0.0
+    if found:
+        model(x, training=True)
+    for layer, momentum in found:
+        layer.momentum = max(momentum, ema)
 
 
 def _layers_of(model):

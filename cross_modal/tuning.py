@@ -2,18 +2,19 @@
 
 import csv
 import json
+import math
 import pathlib
 import shutil
 import time
 
 import keras_tuner
-import tensorflow as tf
 
 from cross_modal import config as configuring
 from cross_modal import evaluation, report, training
 from cross_modal.data import Dataset
 
 _MARK, _TABLE, _TRIALS = "tune.json", "tune.csv", "trials"
+_DRAWS = 100  # Of values that may all have been tried.
 _Status = keras_tuner.engine.trial.TrialStatus
 
 
@@ -43,13 +44,16 @@ def tune(config, run, minutes=30.0, trials=20, between=(), choose=(), progress=T
     """
     run, between, choose = pathlib.Path(run), dict(between), dict(choose)
     if not (between or choose):
-        rate, dim = config["training"]["learning_rate"], config["options"].get("dim", 128)
-        between, choose = {"training.learning_rate": [rate / 10, rate * 3]}, {"options.dim": [dim // 2, dim, dim * 2]}
+        rate, dim = config["training"]["learning_rate"], config["options"].get("dim")
+        between, choose = {"training.learning_rate": [rate / 10, rate * 3]}, {"options.dim": [dim // 2, dim, dim * 2]} if dim else {}
+    if trials < 1:
+        raise ValueError(f"Expected at least one trial. Received: trials={trials}")
     if not Dataset(config["dataset"]).splits.get("validation"):
         raise ValueError(f"Expected a dataset with a split validation to compare on. Received: {config['dataset']}, which has {', '.join(Dataset(config['dataset']).splits)}")
     space = _space(config, between, choose)
     _claim(run, {"config": config, "between": between, "choose": choose})
-    oracle = _Oracle(keras_tuner.Objective("merit", "max"), max_trials=trials, hyperparameters=space, seed=config["seed"], max_consecutive_failed_trials=10**6)
+    # KerasTuner takes a seed of 0 for none.
+    oracle = _Oracle(keras_tuner.Objective("merit", "max"), max_trials=trials, hyperparameters=space, seed=config["seed"] + 1, max_consecutive_failed_trials=10**6)
     tuner = keras_tuner.engine.base_tuner.BaseTuner(oracle, directory=str(run), project_name=_TRIALS, overwrite=False)  # Takes up what was tried.
     tuner.save()  # It takes up nothing where it finds no file of its own.
     oracle.verbose = 0
@@ -65,12 +69,18 @@ def tune(config, run, minutes=30.0, trials=20, between=(), choose=(), progress=T
 
 
 class _Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
-    """Begins with the configuration as it is: a search that does not know its start cannot say what it gained."""
+    """Begins with the configuration as it is, as a search that does not know its start cannot say what it gained; and tries nothing twice."""
 
     def populate_space(self, trial_id):
         if not self.trials:
-            return {"status": "RUNNING", "values": {one.name: one.default for one in self.hyperparameters.space}}
-        return super().populate_space(trial_id)
+            return {"status": _Status.RUNNING, "values": {one.name: one.default for one in self.hyperparameters.space}}
+        tried = [trial.hyperparameters.values for trial in self.trials.values()]
+        found = super().populate_space(trial_id)
+        for draw in range(_DRAWS):
+            if found["status"] != _Status.RUNNING or found["values"] not in tried:
+                return found
+            found = {"status": _Status.RUNNING, "values": {one.name: one.random_sample(_DRAWS * len(tried) + draw) for one in self.hyperparameters.space}}
+        return {"status": _Status.STOPPED}
 
 
 def _folders(tuner):
@@ -82,20 +92,25 @@ def _try(trial, tuner, config, progress):
     """Trains and scores with the values of a trial; one that fails is noted as such. Returns the seconds that it took."""
     oracle, folder, values, began = tuner.oracle, _folders(tuner)[trial.trial_id], trial.hyperparameters.values, time.monotonic()
     words = ", ".join(f"{key.rpartition('.')[2]} {_short(value)}" for key, value in values.items())
+    state = folder / "checkpoints" / "state.json"
+    began -= state.stat().st_mtime - (folder / "run.yaml").stat().st_mtime if state.exists() else 0.0  # What an earlier call spent on it.
     try:
         merit = _merit(_changed(config, values), folder)
         seconds = time.monotonic() - began
+        if not math.isfinite(merit):
+            raise ValueError(f"Expected the merit to be a number. Received: {merit}")
         (folder / "trial.json").write_text(json.dumps({"merit": merit, "seconds": seconds}))
         oracle.update_trial(trial.trial_id, {"merit": merit})
         trial.status, said = _Status.COMPLETED, f"{merit:.4f} ({seconds:.0f} s)"
-    except (ValueError, TypeError, tf.errors.OpError) as error:
-        trial.status, trial.message = _Status.FAILED, str(error)
-        seconds, said = 0.0, f"failed: {error}"
+    except Exception as error:  # Whatever it is, the other trials go on.
+        trial.status, trial.message = _Status.FAILED, str(error) or repr(error)
+        seconds, said = 0.0, f"failed: {trial.message}"
         if not any(map(_note, _folders(tuner).values())):  # It is the configuration itself that cannot be used.
             shutil.rmtree(folder.parents[1])
             (folder.parents[2] / _MARK).unlink()
             raise
     oracle.end_trial(trial)
+    oracle.save()  # It has saved itself before it took the trial from those that are under way.
     if progress:
         print(f"trial {int(trial.trial_id) + 1}/{oracle.max_trials}  {words}: {said}", flush=True)
     return seconds
@@ -130,7 +145,7 @@ def _space(config, between, choose):
         if not isinstance(values, (list, tuple)) or not values:
             raise ValueError(f"Expected a list of values for {key}. Received: {values!r}")
         for one in values:
-            configuring.resolve(_changed(config, {key: json.dumps(one)}))
+            _changed(config, {key: json.dumps(one)})
         # KerasTuner takes numbers, booleans and strings alone.
         coded = list(dict.fromkeys(json.dumps(one) for one in [value, *values]))
         space.Choice(key, coded, default=coded[0], ordered=False)
@@ -138,17 +153,25 @@ def _space(config, between, choose):
 
 
 def _value(config, key):
+    """The value of a key; None for one of a feature that is not given."""
+    *outer, last = key.split(".")
     place = config
-    for part in key.split("."):
-        if not isinstance(place, dict) or part not in place:
-            raise ValueError(f"Expected a key of the configuration, such as training.learning_rate. Received: {key}")
-        place = place[part]
-    return place
+    for part in outer:
+        place = place.get(part) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or (last not in place and outer[:1] != ["features"]):
+        raise ValueError(f"Expected a key of the configuration, such as training.learning_rate. Received: {key}")
+    return place.get(last)
 
 
 def _changed(config, values):
-    """The configuration with other values; those of choices are JSON."""
-    return configuring.set_keys(config, [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()])
+    """The configuration with other values; those of choices are JSON. Another kind of tower or fusion has arguments of its own."""
+    values = {key: json.loads(value) if isinstance(value, str) else value for key, value in values.items()}
+    for key in sorted(values, key=lambda key: not key.endswith(".kind")):
+        if key.endswith(".kind") and values[key] != _value(config, key):
+            config = configuring.set_keys(config, [f"{key.removesuffix('.kind')}={{}}"])
+        if not (key.startswith("features.") and values[key] is None):
+            config = configuring.set_keys(config, [f"{key}={json.dumps(values[key])}"])
+    return configuring.resolve(config)
 
 
 def _claim(run, search):
@@ -179,13 +202,17 @@ def _conclude(run, tuner):
         if note or trial.message:
             values = {key: json.loads(value) if isinstance(value, str) else value for key, value in trial.hyperparameters.values.items()}
             rows.append({"trial": int(name) + 1, **values, "merit": note.get("merit"), "seconds": note.get("seconds"), "failed": "" if note else trial.message})
-    rows.sort(key=lambda row: -1 if row["merit"] is None else row["merit"], reverse=True)
+    rows.sort(key=lambda row: (row["merit"] is not None, row["merit"], -row["trial"]), reverse=True)
     with (run / _TABLE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
     report.tuning_picture(rows, run / "tune.png")
     best = next(folder for name, folder in folders.items() if int(name) + 1 == rows[0]["trial"])
-    shutil.copytree(best, run, dirs_exist_ok=True)
-    (run / "trial.json").unlink()
+    if not (run / "model.keras").exists() or (run / "run.yaml").read_bytes() != (best / "run.yaml").read_bytes():
+        for old in run.iterdir():  # Of the best trial until now: scores, exports and pictures are not those of this one.
+            if old.name not in (_MARK, _TABLE, _TRIALS, "tune.png"):
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+        shutil.copytree(best, run, dirs_exist_ok=True)
+        (run / "trial.json").unlink()
     return rows

@@ -68,3 +68,9 @@ def test_a_folder_without_a_run_is_told(tmp_path):
 def test_numbers_as_everybody_writes_them():
     changed = config.set_keys({}, ["training.learning_rate=1e-3", "a=[-2E4, .5e1, 1., e5, 1e]", "b=2e-3x"])
     assert changed == {"training": {"learning_rate": 0.001}, "a": [-20000.0, 5.0, 1.0, "e5", "1e"], "b": "2e-3x"}
+
+
+def test_a_text_that_looks_like_a_number_stays_one(tmp_path, learned):
+    features, languages = learned
+    config.save_run(tmp_path, {"dataset": "12e5", "seed": 3, "training": {"learning_rate": 1e-05}}, {"text": features["text"]}, languages)
+    assert config.read_config(tmp_path / "run.yaml") == {"dataset": "12e5", "seed": 3, "training": {"learning_rate": 1e-05}}

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -103,32 +104,51 @@ def test_predict_goes_on_where_it_was(classifier, table, tmp_path, capsys):
     answers = [json.loads(line) for line in whole.read_text().splitlines()]
     assert [answer["id"] for answer in answers] == [line["id"] for line in lines]
     assert answers[2] == {"id": "2", "unusable": [{"row": 3, "field": "text", "reason": "empty text", "path": " "}]}
-    cut = whole.read_bytes()
-    out.write_bytes(cut[: cut.index(b'{"id": "97"') + 20])  # Killed in the middle of a line.
+    killed = subprocess.Popen([sys.executable, "-m", "cross_modal", "predict", str(classifier), str(path), "--out", str(out)], stderr=subprocess.PIPE)
+    while not (parts := list(tmp_path.glob("answers.jsonl.*.part"))) or not parts[0].stat().st_size:
+        assert killed.poll() is None, killed.stderr.read()
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    killed.stderr.close()
+    content = whole.read_bytes()
+    parts[0].write_bytes(content[: content.index(b'{"id": "97"') + 20])  # In the middle of a line.
     assert cli.main(["predict", str(classifier), str(path), "--out", str(out)]) == 0
     assert "150 items answered, 97 of them before; 11 views" in capsys.readouterr().err
     again = [json.loads(line) for line in out.read_text().splitlines()]
     assert [sorted(one) for one in again] == [sorted(one) for one in answers] and [one["id"] for one in again] == [one["id"] for one in answers]
     assert [one.get("parity") for one in again] == [one.get("parity") for one in answers]
+    assert not list(tmp_path.glob("*.part"))
 
 
-def test_predict_overwrites_nothing_of_others(classifier, tmp_path, capsys):
-    path, other = tmp_path / "items.jsonl", tmp_path / "other.jsonl"
+def test_predict_overwrites_nothing_and_mixes_nothing(classifier, tmp_path, capsys):
+    path, other = tmp_path / "items.jsonl", tmp_path / "other.json"
     path.write_text('{"id": "a", "text:en": "one"}\n{"id": "b", "text:en": "two"}')
-    for content, words in [
-        ('{"id": "x"}\n{"id": "y"}', "'x' as number 1, which the table has not"),
-        ("a, b\n", "one JSON object a line. Received: b'a, b"),
-        ('{"id": "b"}\n' * 3, "as number 3"),
-    ]:
+    for content in ('{"precious": 1}', '{"id": "a"}\n', ""):
         other.write_text(content)
         assert cli.main(["predict", str(classifier), str(path), "--out", str(other)]) == 1
-        assert words in capsys.readouterr().err and other.read_text() == content
-    before = path.read_text()
+        assert "--out to be a new file" in capsys.readouterr().err and other.read_text() == content
     assert cli.main(["predict", str(classifier), str(path), "--out", str(path)]) == 1
-    assert "another file than the table" in capsys.readouterr().err and path.read_text() == before
+    out = tmp_path / "answers.jsonl"
+    part = tmp_path / "answers.jsonl.000000000000.part"  # Of another run or table.
+    part.write_text('{"id": "a"}\n')
+    assert cli.main(["predict", str(classifier), str(path), "--out", str(out)]) == 0
+    assert "2 items answered; 0" in capsys.readouterr().err and part.exists() and len(out.read_text().splitlines()) == 2
+
+
+def test_predict_of_texts_that_are_none(classifier, tmp_path, capsys):
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"id": "a", "text:en": "one"}\n{"id": "b", "text:en": "x\\ud800"}\n{"id": "c", "text:en": "two"}\n')
+    assert cli.main(["predict", str(classifier), str(path), "--out", str(tmp_path / "answers.jsonl")]) == 0
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [one["id"] for one in answers] == ["a", "b", "c"] and answers[1]["unusable"][0]["path"] == "x\ufffd"
     path.write_text('{"id": "a", "words": "one"}\n')
     assert cli.main(["predict", str(classifier), str(path)]) == 1
     assert "expected at least one of the fields image, text. Received: words" in capsys.readouterr().err
+    path.write_text('{"words": "one"}\n' * 1500 + '{"text:en": "one"}\n')
+    capsys.readouterr()
+    assert cli.main(["predict", str(classifier), str(path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1501
 
 
 def test_predict_of_an_alignment_embeds_what_is_there(run, table, capsys):

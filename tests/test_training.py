@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import functools
 
 import keras
@@ -77,7 +78,8 @@ def test_a_folder_with_a_run_is_not_written_over(task, dataset, whole):
 
 
 def test_patience_ends_a_run(task, dataset, tmp_path):
-    fit(task, dataset, tmp_path, **{**OPTIONS, "epochs": 30, "learning_rate": 0.0}, patience=2)
+    still = dataclasses.replace(task, towers={"image": functools.partial(towers.image.cnn, widths=(4,), normalization="layer")})  # It keeps no statistics.
+    fit(still, dataset, tmp_path, **{**OPTIONS, "epochs": 30, "learning_rate": 0.0}, patience=2)
     assert len(_history(tmp_path)) == 3
 
 
@@ -155,3 +157,11 @@ def test_layers_keep_the_precision_and_outputs_are_whole(task, dataset, tmp_path
     assert keras.config.dtype_policy().name == "float32"
     assert model.get_layer("image").get_layer(index=3).dtype_policy.name == "mixed_bfloat16" and model.output["parity"].dtype == "float32"
     assert np.isfinite(float(_history(tmp_path)[0]["loss"]))
+
+
+def test_statistics_are_averaged_as_the_weights_are(task, dataset, tmp_path):
+    """From those of a batch on, not from what they are before any."""
+    model = fit(task, dataset, tmp_path, **{**OPTIONS, "epochs": 1}, ema=0.999)
+    found = [layer for layer in training._layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    assert found and all(layer.momentum == 0.999 for layer in found)
+    assert all(np.abs(layer.moving_mean.numpy()).max() > 0.01 for layer in found)

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from cross_modal import cli, config, tuning
+from cross_modal import cli, config, tasks, tuning
 
 QUICK = ["features={text: {vocab_size: 400, length: 16}, parity: {}}", "towers.text.kind=bag", "options.dim=8", "training.epochs=1", "training.steps_per_epoch=2"]
 
@@ -44,6 +44,38 @@ def test_no_trial_begins_that_has_no_time(dataset, tmp_path, capsys):
     rows = tuning.tune(small(dataset), tmp_path / "run", minutes=10.0, trials=2)
     assert "trial 1/" not in capsys.readouterr().out
     assert sorted(row["trial"] for row in rows) == [1, 2], "the one that was put off is made now"
+
+
+def test_another_kind_of_tower_has_arguments_of_its_own(dataset, tmp_path):
+    rows = tuning.tune(small(dataset, "towers.text={kind: lstm, depth: 2}"), tmp_path / "run", trials=3, choose={"towers.text.kind": ["lstm", "bag"], "training.ema": [None, 0.9]})
+    assert {row["towers.text.kind"] for row in rows} == {"lstm", "bag"} and not any(row["failed"] for row in rows)
+    for row in rows:
+        kept = config.read_config(tmp_path / "run" / "trials" / f"trial_{row['trial'] - 1}" / "run" / "run.yaml")
+        assert kept["towers"]["text"] == ({"kind": "bag", "dropout": 0.1} if row["towers.text.kind"] == "bag" else {"kind": "lstm", "depth": 2, "dropout": 0.1})
+
+
+def test_what_features_are_made_of_can_be_chosen(dataset, tmp_path):
+    rows = tuning.tune(small(dataset), tmp_path / "run", trials=5, choose={"features.text.fold_case": [True]})
+    assert sorted(str(row["features.text.fold_case"]) for row in rows) == ["None", "True"], "there is nothing else to try"
+
+
+def test_a_merit_may_be_negative_and_an_error_of_any_kind(dataset, tmp_path, monkeypatch):
+    merits = iter([-3.1, KeyError("gone"), -2.5, float("nan")])
+
+    def merit(self, scores):
+        if isinstance(found := next(merits), Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(tasks.Classification, "merit", merit)
+    (tmp_path / "run").mkdir()
+    rows = tuning.tune(small(dataset), tmp_path / "run", trials=4, progress=False)
+    assert [row["merit"] for row in rows] == [-2.5, -3.1, None, None] and (tmp_path / "run" / "model.keras").exists()
+    (tmp_path / "run" / "metrics.json").write_text('{"test": 1}')
+    assert tuning.tune(small(dataset), tmp_path / "run", trials=4, progress=False) == rows
+    assert (tmp_path / "run" / "metrics.json").read_text() == '{"test": 1}', "the best trial is still the same"
+    with pytest.raises(ValueError, match="at least one trial. Received: trials=0"):
+        tuning.tune(small(dataset), tmp_path / "other", trials=0)
 
 
 def test_a_trial_that_fails_is_told_and_the_search_goes_on(dataset, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -32,7 +33,7 @@ def add_arguments(verbs):
     add("--no-baseline", action="store_true", help="do not train the linear model that the scores are set beside")
     add = verbs["predict"].add_argument
     add("table", help="CSV, JSONL, Parquet or a folder, of any length; media are paths relative to it; rows of one item stand below each other")
-    add("--out", metavar="ANSWERS.JSONL", help="write here; answers that are there already are gone on from")
+    add("--out", metavar="ANSWERS.JSONL", help="write here; a call that was stopped is gone on with")
     add = verbs["search"].add_argument
     add("query", metavar="FIELD[:LANGUAGE]=VALUE", help="what to look for: a text, or the path of a picture or recording")
     add("--target", default="image", metavar="FIELD", help="field to find (%(default)s)")
@@ -88,7 +89,7 @@ def tune(options):
     keys = [key for key in rows[0] if key not in ("trial", "seconds", "failed")]
     print("\n" + "  ".join(f"{key:>{max(8, len(key))}}" for key in ("trial", *keys)))
     for row in rows:
-        cells = ("failed" if row[key] is None else f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in keys)
+        cells = ("failed" if key == "merit" and row[key] is None else f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in keys)
         print("  ".join(f"{cell:>{max(8, len(key))}}" for key, cell in zip(("trial", *keys), (str(row["trial"]), *cells))))
     first = next((row for row in rows if row["trial"] == 1), rows[0])
     gain = "" if first["merit"] is None else f"; as it was: {first['merit']:.4f}"
@@ -126,22 +127,18 @@ def predict(options):
     _, task, model = _loaded(options.run)
     endpoints = task.endpoints(model)
     kinds = {name: feature.kind for name, feature in task.features.items() if any(name in endpoint.signature for endpoint in endpoints.values())}
-    done, end, last = _answered(options)
-    examples, unusable = read_examples(options.table, kinds, max(0, done - 1)), collections.deque()
-    first = next(examples, None) if done else None
-    if done and (first is None or first[0]["id"] != last):
-        raise ValueError(f"Expected {options.out} to hold answers for {options.table}. Received: {last!r} as number {done:,}, which the table has not. Give another --out.")
+    part = _part(options)
+    done = _whole_lines(part)
+    unusable = collections.deque()
 
     def seen():
-        for example, bad in examples:
+        for example, bad in read_examples(options.table, kinds, done):
             unusable.append(bad)
             yield example
 
     count = bad = 0
-    with open(options.out, "a", encoding="utf-8") if options.out else contextlib.nullcontext(sys.stdout) as file:
-        if options.out:
-            file.truncate(end)
-        for answer in tqdm(serving.predict(endpoints, seen()), desc="predict", unit=" items", initial=done, disable=not (options.out and sys.stderr.isatty())):
+    with open(part, "a", encoding="utf-8") if part else contextlib.nullcontext(sys.stdout) as file:
+        for answer in tqdm(serving.predict(endpoints, seen()), desc="predict", unit=" items", initial=done, disable=not (part and sys.stderr.isatty())):
             reasons = unusable.popleft()
             for one in reasons:
                 tqdm.write(f"{options.table}, row {one['row']}, field {one['field']}: {one['reason']}: {one['path']}", file=sys.stderr)
@@ -149,24 +146,36 @@ def predict(options):
             file.write(json.dumps(answer, ensure_ascii=False) + "\n")
             file.flush()
             count, bad = count + 1, bad + len(reasons)
+    if part:
+        os.replace(part, options.out)
     print(f"{done + count:,} items answered{f', {done:,} of them before' if done else ''}; {bad:,} views could not be used", file=sys.stderr)
 
 
-def _answered(options):
-    """Returns how many whole answers a file holds, where they end, and the id of the last one."""
-    if not options.out or not os.path.exists(options.out):
-        return 0, 0, None
-    if os.path.exists(options.table) and os.path.samefile(options.out, options.table):
-        raise ValueError(f"Expected --out to be another file than the table. Received: {options.out}")
-    done, end, line = 0, 0, b"{}"
-    with open(options.out, "rb") as file:
-        for each in file:
-            if each.endswith(b"\n"):  # One that does not was being written.
-                done, end, line = done + 1, end + len(each), each
-    try:
-        return done, end, json.loads(line).get("id")
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"Expected {options.out} to hold answers, one JSON object a line. Received: {line[:80]!r}. Give another --out.") from error
+def _part(options):
+    """The file that answers stand in until all are there; its name tells of which run and table. None for the terminal."""
+    if not options.out:
+        return None
+    out = pathlib.Path(options.out)
+    if out.exists():
+        raise FileExistsError(f"Expected --out to be a new file. Received: {out}. Give another one, or delete it.")
+    from cross_modal.data.sources import open_source
+
+    with (pathlib.Path(options.run) / "model.keras").open("rb") as file:
+        model = hashlib.file_digest(file, "sha256").hexdigest()
+    return out.with_name(f"{out.name}.{hashlib.sha256((model + open_source(options.table).identity).encode()).hexdigest()[:12]}.part")
+
+
+def _whole_lines(part):
+    """How many whole lines a file has; one that was being written is cut off."""
+    if not part or not part.exists():
+        return 0
+    count = end = 0
+    with part.open("r+b") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                count, end = count + 1, end + len(line)
+        file.truncate(end)
+    return count
 
 
 def search(options):

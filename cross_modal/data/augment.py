@@ -30,6 +30,8 @@ def image(value, seed, *, crop=None, scale=0.0, rotation=0.0, shift=0.0, flip=Fa
     Source:
         Szegedy et al. (2015), "Going Deeper with Convolutions", section 6, for `crop`.
     """
+    if crop is not None and not 0.0 < crop <= 1.0:
+        raise ValueError(f"Expected `crop` to be a share of the area, above 0 and at most 1, or None. Received: crop={crop}")
     draw = _draws(seed)
     if crop is not None or scale or rotation or shift or flip:
         value = _moved(value, draw, 1.0 if crop is None else crop, scale, rotation, shift, flip)
@@ -235,8 +237,8 @@ def _moved(value, draw, crop, scale, rotation, shift, flip):
     tall = wide = tf.ones((count,))
     if crop < 1.0:
         side = tf.sqrt(crop + (1.0 - crop) * (0.5 + 0.5 * draw((count,))))
-        ratio = tf.exp(0.5 * math.log(4 / 3) * draw((count,)))
-        tall, wide = tf.minimum(side * ratio, 1.0), tf.minimum(side / ratio, 1.0)
+        ratio = tf.clip_by_value(tf.exp(0.5 * math.log(4 / 3) * draw((count,))), side, 1.0 / side)
+        tall, wide = side * ratio, side / ratio
         right += (1.0 - wide) / 2.0 * (width - 1) * draw((count,)) / wide
         down += (1.0 - tall) / 2.0 * (height - 1) * draw((count,)) / tall
     x, y = (width - 1) / 2.0, (height - 1) / 2.0

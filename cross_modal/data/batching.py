@@ -38,7 +38,7 @@ def batches(
         mixup: with a seed, `alpha` of `augment.mix`, which mixes pictures, sounds and labels; 0 for none.
         oversample: with a seed, dict of field (a label, or another one for its languages) to a power: 0 leaves the classes as they are, 1 shows the items of a rare one
             as often as those of the most common.
-        drawn_first: with a seed, dict of field to languages whose views are drawn before those of others.
+        drawn_first: with `draws`, dict of field to languages whose views are drawn before those of others.
 
     Returns:
         `tf.data.Dataset` of dicts: `id`, string `(batch,)`; `item`, int64 `(batch,)`; and each field, a dict of `value` `(batch, views, time, ...)`, `mask`
@@ -69,7 +69,7 @@ def batches(
         items = items.enumerate().flat_map(lambda step, item: _repeated(item, [seed, step])) if oversample else items
         items = items.shuffle(10_000 if cache else 1_000, seed=seed, reshuffle_each_iteration=True).repeat()
 
-    first = {name: (tags, languages.featurize(tf.constant(list(tags)))) for name, tags in dict(drawn_first).items() if tags and seed is not None}
+    first = {name: (tags, languages.featurize(tf.constant(list(tags)))) for name, tags in dict(drawn_first).items() if tags and draws is not None}
 
     def draw(step, item):
         drawn = _draw(item, step, features, draws, seed, first)

@@ -13,7 +13,6 @@ from cross_modal.data.sources import open_source
 from cross_modal.data.table import read_items
 
 _WINDOW = 64  # Items that are decoded at once.
-_FIRST = 1000  # Rows that are looked at beforehand.
 
 
 def read_examples(table, kinds, start=0, **limits):
@@ -34,9 +33,13 @@ def read_examples(table, kinds, start=0, **limits):
         TableError: if the table cannot be read, or has none of the fields.
     """
     source, kinds = open_source(table), dict(kinds)
-    seen = {view.field for item in itertools.islice(read_items(source), _FIRST) for view in item.views if view.field}
-    if not seen & set(kinds):
-        raise schema.TableError(f"{source.name}: expected at least one of the fields {', '.join(kinds)}. Received: {', '.join(sorted(seen)) or 'none'}")
+    seen = set()
+    for item in read_items(source):
+        seen.update(view.field for view in item.views)
+        if seen & set(kinds):
+            break
+    else:
+        raise schema.TableError(f"{source.name}: expected at least one of the fields {', '.join(kinds)}. Received: {', '.join(sorted(seen - {''})) or 'none'}")
     stage = staging.Stage(pathlib.Path(), source.folder, kinds, Limits(**limits))
     items = itertools.islice(_joined(read_items(source)), start, None)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -58,7 +61,8 @@ def _example(stage, item):
             continue
         value, found = staging.check_view(stage, view)
         if found["reason"]:
-            bad.append({"row": view.row, **{name: found[name] for name in ("field", "reason", "path", "sha256")}})
+            path = schema.BROKEN.sub("\ufffd", found["path"])  # Half of a surrogate pair can be written nowhere.
+            bad.append({"row": view.row, "field": found["field"], "reason": found["reason"], "path": path, "sha256": found["sha256"]})
         else:
             example[view.field]["value"].append(value)
             example[view.field]["language"].append(view.language)

@@ -1,4 +1,4 @@
-"""Features whose vocabularies and sizes are learned from the training split."""
+"""Features that fit a dataset: what is learned is learned from the training split."""
 
 import itertools
 
@@ -18,7 +18,7 @@ def learn_features(dataset, fields=None, options=()):
     Args:
         dataset: `Dataset`.
         fields: names of the fields; None for all.
-        options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else that of the median picture, at most 64 pixels on the longer side,
+        options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64,
             and its `channels` are 1 where the first 100 pictures are all grey. For text also `vocab_size`, and `stop_words` may
             be a list of languages, or True for those of the field, whose usual words are taken. `kind` there is a subclass of `Feature` to take instead of the usual one.
 
@@ -45,8 +45,8 @@ def _feature(dataset, name, options):
         return custom(**options)
     if kind == "text":
         vocab_size, given = options.pop("vocab_size", None), options.get("stop_words")
-        if isinstance(given, (list, tuple, bool)):
-            options["stop_words"] = stop_words([tag for tag in dataset.fields[name].languages if tag != UNDETERMINED] if given is True else given or ())
+        if given and not isinstance(given, dict):
+            options["stop_words"] = _stop_words(dataset.fields[name], given)
         cleaner = Cleaner(**{key: options[key] for key in ("fold_case", "punctuation", "stop_words") if key in options})
         return Text(learn_subwords(_cleaned(cleaner, dataset.values("train", name)), vocab_size), **options)
     if kind == "label":
@@ -63,11 +63,20 @@ def _seen(dataset, name, options):
     if "size" not in options:
         sides = [dataset.describe()["sizes"][name][side][1] for side in ("height", "width")]
         share = min(1.0, _LARGEST / max(sides))
-        found["size"] = [max(8, round(side * share)) for side in sides]
+        found["size"] = [max(8, 8 * round(side * share / 8)) for side in sides]
     if "channels" not in options:
         first = [tf.io.decode_image(raw, channels=3, expand_animations=False).numpy() for raw, _ in itertools.islice(dataset.values("train", name), _LOOKED_AT)]
         found["channels"] = 1 if first and all(np.ptp(pixels, axis=2).max() == 0 for pixels in first) else 3
     return found
+
+
+def _stop_words(field, given):
+    """The stop words of languages that are asked for, or of those of a field. Where its texts have no language, they are for all of them."""
+    languages = field.languages if given is True else [given] if isinstance(given, str) else given
+    if not languages:
+        raise ValueError(f"Expected {field.name} to be in languages that are named, such as {field.name}:en. Received: none. Name them: stop_words: [en]")
+    found = stop_words(languages)
+    return found if field.languages else {UNDETERMINED: sorted({word for words in found.values() for word in words})}
 
 
 def stop_words(languages):

@@ -10,8 +10,8 @@ class Cleaner(tf.Module):
     Args:
         fold_case: whether `Straße` and `STRASSE` are the same.
         punctuation: whether punctuation is kept; without, spaces stand in its place.
-        stop_words: dict of language to list of words that are left out, compared without case and punctuation; words are what stands between spaces. Those of `pt` count
-            for `pt-BR` too.
+        stop_words: dict of language to list of words that are left out, compared without case and without punctuation around them; words are what stands between spaces.
+            Those of `pt` count for `pt-BR` too, and the other way round; those of `und` for texts without a language.
 
     Call with texts and tags of their languages, string `(values,)`; returns string `(values,)`.
     """
@@ -19,10 +19,10 @@ class Cleaner(tf.Module):
     def __init__(self, fold_case=False, punctuation=True, stop_words=None):
         super().__init__(name="cleaner")
         self.fold_case, self.punctuation, self.words = bool(fold_case), bool(punctuation), {tag: list(words) for tag, words in (stop_words or {}).items()}
-        keys = [f"{language} {word}" for language, words in self.words.items() for word in words]
+        words = [(tag.partition("-")[0], word) for tag, words in self.words.items() for word in words]
         self.table = None
-        if keys:
-            keys = sorted({key.decode() for key in tf_text.case_fold_utf8(keys).numpy()})
+        if words:
+            keys = sorted({key.decode() for key in _keys(*map(tf.constant, zip(*words))).numpy()})
             self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, [True] * len(keys)), False)
 
     def __call__(self, raw, language):
@@ -31,10 +31,9 @@ class Cleaner(tf.Module):
         if not self.punctuation:
             raw = _or_before(tf.strings.strip(tf.strings.regex_replace(raw, r"[\p{P}\s]+", " ")), raw)
         if self.table is not None:
-            words = tf.strings.split(raw)
-            bare = tf.strings.regex_replace(words.values, r"^\p{P}+|\p{P}+$", "")
-            tags = tf.gather(tf.strings.regex_replace(language, "-.*", ""), words.value_rowids())
-            stops = self.table.lookup(tf_text.case_fold_utf8(tf.strings.join([tags, bare], " ")))
+            words = tf.strings.split(tf.strings.regex_replace(raw, r"\p{Z}+", " "))
+            tags = tf.where(language == "", "und", tf.strings.regex_replace(language, "-.*", ""))
+            stops = self.table.lookup(_keys(tf.gather(tags, words.value_rowids()), words.values))
             left = tf.ragged.boolean_mask(words, words.with_values(~stops))
             raw = _or_before(tf.strings.reduce_join(left, axis=1, separator=" "), raw)
         return raw
@@ -42,6 +41,11 @@ class Cleaner(tf.Module):
     def config(self):
         """Returns the keyword arguments that build an equal one."""
         return {"fold_case": self.fold_case, "punctuation": self.punctuation, "stop_words": {tag: list(words) for tag, words in self.words.items()}}
+
+
+def _keys(tags, words):
+    """What stop words are found by."""
+    return tf_text.case_fold_utf8(tf.strings.join([tags, tf.strings.regex_replace(words, r"^\p{P}+|\p{P}+$", "")], " "))
 
 
 def _or_before(cleaned, raw):

@@ -32,15 +32,14 @@ class PretrainedText(Feature):
         except ModuleNotFoundError as error:
             raise ValueError(f"Expected keras-hub, for preset={preset!r}. Received: {error}. Install it: pip install 'cross_modal[hub]'") from error
         self.preset, self.length = str(preset), int(length)
-        self._make = lambda: keras_hub.tokenizers.Tokenizer.from_preset(self.preset)
-        self.tokenizer = self._make()
+        self.tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(self.preset)
         # A SentencePiece model made eagerly lives in TensorFlow's kernel cache, which `keras.utils.set_random_seed` empties: it is made again in each graph.
-        self._passing = isinstance(self.tokenizer, keras_hub.tokenizers.SentencePieceTokenizer)
+        self._model = self.tokenizer.proto if isinstance(self.tokenizer, keras_hub.tokenizers.SentencePieceTokenizer) else None
         self.vocab_size = self.tokenizer.vocabulary_size()
         self.spec = tf.TensorSpec((None,), tf.int32)
 
     def featurize(self, raw):
-        tokenizer = self._make() if self._passing else self.tokenizer
+        tokenizer = self.tokenizer if self._model is None else type(self.tokenizer)(self._model)
         first, last = ([] if sign is None else [sign] for sign in (getattr(tokenizer, f"{end}_token_id", None) for end in ("start", "end")))
         ids = tf.cast(tokenizer(raw), tf.int32)[: self.length - len(first) - len(last)]
         return tf.concat([tf.constant(first, tf.int32), ids, tf.constant(last, tf.int32)], 0)

@@ -65,8 +65,8 @@ class Alignment(Task):
             raise ValueError(f"Expected `views` to give a number of at least 1 for fields among {', '.join(self.features)}. Received: views={self.views}")
         if self.loss not in LOSSES:
             raise ValueError(f"Expected `loss` to be one of {', '.join(LOSSES)}. Received: loss={self.loss}")
-        if self.temperature is not None and not 0.01 <= self.temperature:
-            raise ValueError(f"Expected `temperature` of at least 0.01. Received: temperature={self.temperature}")
+        if self.temperature is not None and (self.temperature < 0.01 or self.loss == "triplet"):
+            raise ValueError(f"Expected `temperature` of at least 0.01, and none with the loss triplet. Received: temperature={self.temperature}, loss={self.loss}")
         if any(weight < 0 for weight in self.weights.values()):
             raise ValueError(f"Expected `weights` of at least 0. Received: weights={self.weights}")
         if not set(self.always) <= set(self.kinds):
@@ -183,6 +183,8 @@ class Alignment(Task):
 
     def merit(self, scores):
         """Mean reciprocal rank, mean over the trained routes."""
+        if "trained" not in scores:
+            raise ValueError("Expected at least two items with views of a trained route to compare by. Received: none")
         return scores["trained"]["mrr"]
 
     def summary(self, scores):

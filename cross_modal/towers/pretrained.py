@@ -8,6 +8,7 @@ from keras import layers, ops
 
 from cross_modal.towers.tower import tower_inputs
 
+_SMALLEST = 32  # Pixels of a side that models of `keras.applications` take.
 _APPLICATIONS, _HUB = "keras.applications", "keras_hub"
 
 
@@ -76,6 +77,11 @@ def _backbone(model, weights, feature, inputs):
         backbone = hub.models.Backbone.from_preset(name, load_weights=weights is not None)
         if feature.kind == "image":
             return backbone, _coloured(value) * 255.0
+        if getattr(feature, "preset", None) != name:
+            raise ValueError(f"Expected texts that are features.PretrainedText of the preset {name}. Received: {type(feature).__name__} of {getattr(feature, 'preset', None)}")
+        most = getattr(backbone, "max_sequence_length", None)
+        if most and feature.length > most:
+            raise ValueError(f"Expected texts of at most {most} subwords for {name}. Received: length={feature.length}")
         packed = _packed(backbone, inputs)
         if isinstance(backbone.output, dict) and "sequence_output" in backbone.output:  # And not what is made of the first step alone.
             backbone = keras.Model(backbone.input, backbone.output["sequence_output"], name=backbone.name)
@@ -92,6 +98,8 @@ def _application(name, weights, feature, value):
         known = ", ".join(sorted(one for one in vars(keras.applications) if one[0].isupper()))
         raise ValueError(f"Expected a picture and one of {known}. Received: {name} for a field of kind {feature.kind}")
     value = _coloured(value)
+    if min(value.shape[1:3]) < _SMALLEST:
+        value = ops.image.resize(value, [max(_SMALLEST, side) for side in value.shape[1:3]])
     home = sys.modules[function.__module__]
     return function(include_top=False, weights=weights, input_shape=tuple(value.shape[1:])), home.preprocess_input(value * 255.0)
 

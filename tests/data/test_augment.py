@@ -75,6 +75,19 @@ def test_scale_grows_and_shrinks():
     assert 15 / 1.25 - 0.3 <= (columns - 20).min() < 13 and 17 < (columns - 20).max() <= 15 * 1.25 + 0.3
 
 
+@pytest.mark.parametrize("crop", [0, False, -0.1, 35])
+def test_a_crop_that_is_no_share_is_told(crop):
+    with pytest.raises(ValueError, match=f"above 0 and at most 1, or None. Received: crop={crop}"):
+        augment.image(pictures(), SEED, crop=crop)
+
+
+def test_a_crop_of_nearly_all_cuts_out_nearly_all():
+    columns = np.broadcast_to(np.mgrid[1:42, 1:42].astype(np.float32).transpose(1, 2, 0), (200, 41, 41, 2))
+    found = augment.image(columns, SEED, crop=0.95).numpy()
+    areas = (found[:, -1, 0, 0] - found[:, 0, 0, 0]) * (found[:, 0, -1, 1] - found[:, 0, 0, 1]) / 1600
+    assert areas.min() > 0.945 and areas.max() <= 1.001
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_crop_draws_a_part_at_full_size(flip):
     """Of a picture whose pixels say where they were, one can read what was cut out."""

@@ -113,11 +113,12 @@ def test_subwords_are_learned_from_cleaned_texts(mixed):
     assert not any("g" in pieces.id_to_piece(i) for i in range(260, pieces.vocab_size())), "dog was not to count"
     every, _ = learn_features(mixed, ["text"], {"text": {"vocab_size": 300, "stop_words": True}})
     assert set(every["text"].config()["stop_words"]) == {"en", "de"}
+    assert learn_features(mixed, ["text"], {"text": {"vocab_size": 400, "stop_words": "en"}})[0]["text"].config()["stop_words"].keys() == {"en"}
     with pytest.raises(ValueError, match="Expected languages with stop words: af, ar.*Received: xx"):
         learn_features(mixed, ["text"], {"text": {"stop_words": ["xx"]}})
 
 
-@pytest.mark.parametrize("sides, coloured, size, channels", [((28, 28), False, (28, 28), 1), ((90, 120), True, (48, 64), 3), ((300, 20), False, (64, 8), 1)])
+@pytest.mark.parametrize("sides, coloured, size, channels", [((28, 28), False, (32, 32), 1), ((90, 120), True, (48, 64), 3), ((300, 20), False, (64, 8), 1)])
 def test_pictures_are_taken_as_they_are_up_to_64_pixels(tmp_path, sides, coloured, size, channels):
     rows = []
     for number in range(6):
@@ -139,3 +140,12 @@ def test_room_for_many_scripts():
     texts = [chr(0x4E00 + number) + chr(0xAC00 + number) for number in range(4000)]
     model = sentencepiece.SentencePieceProcessor(model_proto=features.learn_subwords(texts))
     assert model.encode(chr(0x4E00 + 77), out_type=str)[-1].endswith(chr(0x4E00 + 77))
+
+
+def test_stop_words_of_texts_without_a_language(tmp_path):
+    (tmp_path / "t.csv").write_text("text,split\n" + "".join(f"the dog is {number},train\n" for number in range(9)))
+    dataset = ingest(tmp_path / "t.csv", tmp_path / "out", progress=False, kinds={"text": "text"}, fractions=(1, 0, 0))
+    found, _ = learn_features(dataset, ["text"], {"text": {"stop_words": "en"}})
+    assert found["text"].clean(tf.constant(["The dog is 3", "the dog"]), tf.constant(["", "und"])).numpy().tolist() == [b"dog 3", b"dog"]
+    with pytest.raises(ValueError, match="Expected text to be in languages that are named"):
+        learn_features(dataset, ["text"], {"text": {"stop_words": True}})

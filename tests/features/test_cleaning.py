@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from cross_modal import features, testing
 
-STOPS = {"en": ["the", "who", "is"], "de": ["die", "STRASSE"], "pt": ["o"]}
+STOPS = {"en": ["the", "who", "is"], "de": ["die", "STRASSE"], "pt-PT": ["o"], "nl": ["de"], "fr": ["l'", "i.e."]}
 
 
 def cleaned(texts, languages, **options):
@@ -40,6 +40,8 @@ def test_punctuation(text, expected):
         ("(the) dog. Is?", "en", "dog."),
         ("O gato", "pt-BR", "gato"),
         ("The Who", "en", "The Who"),
+        ("de\u00a0hond\u3000de", "nl", "hond"),
+        ("l' eau, i.e. l'eau", "fr", "eau, l'eau"),
         ("", "en", ""),
     ],
 )

@@ -54,7 +54,7 @@ def test_ids_by_hand(bert):
 
 
 def test_frozen_or_not_and_with_the_weights_of_the_preset(bert):
-    feature = features.PretrainedText(bert)
+    feature = features.PretrainedText(bert, 32)
     whole = keras_hub.models.Backbone.from_preset(bert)
     for trainable, count in ((False, 4), (True, 2 + len(whole.trainable_weights))):
         tower = towers.text.pretrained(feature, 4, "text", model=f"keras_hub:{bert}", trainable=trainable)
@@ -67,6 +67,10 @@ def test_frozen_or_not_and_with_the_weights_of_the_preset(bert):
 def test_what_cannot_be_is_told(bert):
     with pytest.raises(ValueError, match="at least 3 subwords. Received: length=2"):
         features.PretrainedText(bert, 2)
+    with pytest.raises(ValueError, match="features.PretrainedText of the preset.*Received: Text of None"):
+        towers.text.pretrained(features.Text(features.learn_subwords(["a dog"], 300)), 8, "text", model=f"keras_hub:{bert}")
+    with pytest.raises(ValueError, match="at most 64 subwords.*Received: length=65"):
+        towers.text.pretrained(features.PretrainedText(bert, 65), 8, "text", model=f"keras_hub:{bert}")
     inputs = keras.Input((8,))
     with pytest.raises(ValueError, match="a backbone of texts.*which takes something else"):
         from cross_modal.towers import pretrained

@@ -115,8 +115,10 @@ def test_a_temperature_that_is_given_stays(task, batch):
     model.train_on_batch(x, y)
     np.testing.assert_allclose(np.linalg.norm(model(x), axis=-1) ** 2, 8.0, rtol=1e-4)
     assert [weight.name for weight in task.build().trainable_weights].count("logit_scale") == 1
-    with pytest.raises(ValueError, match="at least 0.01. Received: temperature=0"):
+    with pytest.raises(ValueError, match="at least 0.01, and none with.*Received: temperature=0"):
         tasks.Alignment(task.features, task.languages, towers=TOWERS, temperature=0)
+    with pytest.raises(ValueError, match="loss=triplet"):
+        tasks.Alignment(task.features, task.languages, towers=TOWERS, temperature=0.1, loss="triplet")
 
 
 def test_a_kind_that_is_always_drawn_must_exist(task):

@@ -59,6 +59,8 @@ def test_keras_applications_by_name():
     found = np.asarray(seen(np.stack([np.zeros((32, 32, 1)), np.ones((32, 32, 1))]).astype("float32")))
     assert found.shape == (2, 32, 32, 3) and (found[0] == -1).all() and (found[1] == 1).all()
     assert tower.output["states"].shape == (None, 1, 8)
+    small = towers.image.pretrained(features.Image((24, 40), 1), 8, "image", model="keras.applications:MobileNet", weights=None)
+    assert small.output["states"].shape == (None, 1, 8), "pictures that are too small are enlarged"
 
 
 def test_a_file_and_a_function(tmp_path):
