@@ -79,7 +79,11 @@ def alignment_config(dataset, seed=0, quick=False):
             **({"audio": {"bins": 40, "hop_ms": 20}} if speech else {}),
         },
         # No dropout but for sound: views are drawn anew each time, so that in so few steps the model learns too little sooner than too much.
-        "towers": {"image": {"widths": [16, 32, 64], "normalization": "layer", "dropout": 0.0}, "text": {"dropout": 0.0}},
+        "towers": {
+            "image": {"widths": [16, 32, 64], "normalization": "layer", "dropout": 0.0},
+            "text": {"dropout": 0.0},
+            **({"audio": {"normalization": None}} if speech else {}),
+        },
         "options": {"views": {"text": 3}, "routes": _ROUTES if speech else _ROUTES[:3], "dropout": 0.0},
         "training": {"epochs": 2 if quick else 9, "steps_per_epoch": 2 if quick else 100, "batch_size": 64},
     })  # fmt: skip
