@@ -1,7 +1,7 @@
 """Normalisation that knows what is there."""
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 
 @keras.saving.register_keras_serializable("cross_modal")
@@ -15,7 +15,19 @@ class PresentBatchNormalization(keras.layers.BatchNormalization):
         super().build(inputs_shape)
 
     def call(self, inputs, present, training=None):
-        return super().call(inputs, training=training, mask=present[:, :, None])
+        # Keras' own masks are drawn out to every channel and passed over the inputs several times; sums of rows are small.
+        mean, variance = self.moving_mean, self.moving_variance
+        if training and self.trainable:
+            x, there = ops.cast(inputs, "float32"), ops.cast(present, "float32")[:, :, None]
+            sums, squares = ops.sum(x, axis=2), ops.sum(x * x, axis=2)  # (batch, height, channels)
+            count = ops.maximum(ops.sum(there * ops.ones_like(sums[:, :, :1])), 1.0) * ops.cast(ops.shape(x)[2], "float32")
+            mean = ops.sum(sums * there, axis=(0, 1)) / count
+            variance = ops.maximum(ops.sum(squares * there, axis=(0, 1)) / count - mean * mean, 0.0)
+            for kept, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                kept.assign(kept * self.momentum + new * (1.0 - self.momentum))
+        scale = ops.cast(self.gamma, "float32") * ops.rsqrt(variance + self.epsilon)
+        shift = ops.cast(self.beta, "float32") - mean * scale
+        return inputs * ops.cast(scale, inputs.dtype) + ops.cast(shift, inputs.dtype)
 
     def compute_output_shape(self, inputs_shape, present_shape):
         return inputs_shape
