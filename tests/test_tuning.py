@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from cross_modal import cli, config, tasks, tuning
+from cross_modal import cli, config, tuning
 
 QUICK = ["features={text: {vocab_size: 400, length: 16}, parity: {}}", "towers.text.kind=bag", "options.dim=8", "training.epochs=1", "training.steps_per_epoch=2"]
 
@@ -46,44 +46,60 @@ def test_no_trial_begins_that_has_no_time(dataset, tmp_path, capsys):
     assert sorted(row["trial"] for row in rows) == [1, 2], "the one that was put off is made now"
 
 
-def test_another_kind_of_tower_has_arguments_of_its_own(dataset, tmp_path):
-    rows = tuning.tune(small(dataset, "towers.text={kind: lstm, depth: 2}"), tmp_path / "run", trials=3, choose={"towers.text.kind": ["lstm", "bag"], "training.ema": [None, 0.9]})
-    assert {row["towers.text.kind"] for row in rows} == {"lstm", "bag"} and not any(row["failed"] for row in rows)
-    for row in rows:
-        kept = config.read_config(tmp_path / "run" / "trials" / f"trial_{row['trial'] - 1}" / "run" / "run.yaml")
-        assert kept["towers"]["text"] == ({"kind": "bag", "dropout": 0.1} if row["towers.text.kind"] == "bag" else {"kind": "lstm", "depth": 2, "dropout": 0.1})
+@pytest.fixture
+def untrained(monkeypatch):
+    """Trials without a training: the configurations that were asked for, and the merits that they get, or errors."""
+    asked, merits = [], []
 
-
-def test_what_features_are_made_of_can_be_chosen(dataset, tmp_path):
-    rows = tuning.tune(small(dataset), tmp_path / "run", trials=5, choose={"features.text.fold_case": [True]})
-    assert sorted(str(row["features.text.fold_case"]) for row in rows) == ["None", "True"], "there is nothing else to try"
-
-
-def test_a_merit_may_be_negative_and_an_error_of_any_kind(dataset, tmp_path, monkeypatch):
-    merits = iter([-3.1, KeyError("gone"), -2.5, float("nan")])
-
-    def merit(self, scores):
-        if isinstance(found := next(merits), Exception):
+    def merit(full, folder):
+        asked.append(full)
+        found = merits.pop(0) if merits else 0.5
+        if isinstance(found, Exception):
             raise found
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.yaml").write_text(json.dumps(full))
+        (folder / "model.keras").write_text(str(found))
         return found
 
-    monkeypatch.setattr(tasks.Classification, "merit", merit)
-    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(tuning, "_merit", merit)
+    return asked, merits
+
+
+def test_another_kind_of_tower_has_arguments_of_its_own(dataset, tmp_path, untrained):
+    choose = {"towers.text.kind": ["lstm", "bag"], "training.ema": [None, 0.9]}
+    rows = tuning.tune(small(dataset, "towers.text={kind: lstm, depth: 2}"), tmp_path / "run", trials=9, choose=choose, progress=False)
+    assert len(rows) == 4 and not any(row["failed"] for row in rows), "there is nothing else to try"
+    seen = {(json.dumps(full["towers"]["text"]), full["training"]["ema"]) for full in untrained[0]}
+    kinds = ('{"kind": "bag", "dropout": 0.1}', '{"kind": "lstm", "depth": 2, "dropout": 0.1}')
+    assert seen == {(kind, ema) for kind in kinds for ema in (None, 0.9)}
+
+
+def test_what_features_are_made_of_can_be_chosen(dataset, tmp_path, untrained):
+    rows = tuning.tune(small(dataset), tmp_path / "run", trials=5, choose={"features.text.fold_case": [True]})
+    assert sorted(str(row["features.text.fold_case"]) for row in rows) == ["None", "True"]
+    assert [full["features"]["text"].get("fold_case") for full in untrained[0]] == [None, True]
+
+
+def test_a_merit_may_be_negative_and_an_error_of_any_kind(dataset, tmp_path, untrained):
+    untrained[1].extend([-3.1, KeyError("gone"), -2.5, float("nan")])
     rows = tuning.tune(small(dataset), tmp_path / "run", trials=4, progress=False)
-    assert [row["merit"] for row in rows] == [-2.5, -3.1, None, None] and (tmp_path / "run" / "model.keras").exists()
+    assert [row["merit"] for row in rows] == [-2.5, -3.1, None, None] and (tmp_path / "run" / "model.keras").read_text() == "-2.5"
     (tmp_path / "run" / "metrics.json").write_text('{"test": 1}')
-    assert tuning.tune(small(dataset), tmp_path / "run", trials=4, progress=False) == rows
-    assert (tmp_path / "run" / "metrics.json").read_text() == '{"test": 1}', "the best trial is still the same"
+    assert tuning.tune(small(dataset), tmp_path / "run", trials=4, progress=False) == rows and len(untrained[0]) == 4
+    assert (tmp_path / "run" / "metrics.json").exists(), "the best trial is still the same"
+    untrained[1].append(1.5)
+    assert tuning.tune(small(dataset), tmp_path / "run", trials=5, progress=False)[0]["merit"] == 1.5
+    assert not (tmp_path / "run" / "metrics.json").exists() and (tmp_path / "run" / "model.keras").read_text() == "1.5"
     with pytest.raises(ValueError, match="at least one trial. Received: trials=0"):
         tuning.tune(small(dataset), tmp_path / "other", trials=0)
 
 
 def test_a_trial_that_fails_is_told_and_the_search_goes_on(dataset, tmp_path, capsys):
-    rows = tuning.tune(small(dataset, "towers.text.kind=lstm"), tmp_path / "run", trials=3, choose={"options.dim": [8, 9, 12]})
+    rows = tuning.tune(small(dataset, "towers.text.kind=lstm"), tmp_path / "run", trials=2, choose={"options.dim": [8, 9]})
     assert [row["options.dim"] for row in rows if row["failed"]] == [9] and rows[-1]["merit"] is None
     assert "half for each direction. Received: dim=9" in rows[-1]["failed"]
     assert "dim 9: failed: Expected an even `dim`" in capsys.readouterr().out
-    assert json.loads((tmp_path / "run" / "tune.json").read_text())["choose"] == {"options.dim": [8, 9, 12]}
+    assert json.loads((tmp_path / "run" / "tune.json").read_text())["choose"] == {"options.dim": [8, 9]}
 
 
 def test_a_configuration_that_fails_leaves_nothing(dataset, tmp_path):

@@ -107,7 +107,7 @@ def test_score_of_a_model_that_says_always_the_same(dataset, learned):
 
 
 def test_a_temperature_that_is_given_stays(task, batch):
-    given = tasks.Alignment(task.features, task.languages, towers=TOWERS, views={"text": 2}, dim=16, embedding=8, temperature=0.125)
+    given = tasks.Alignment({"text": task.features["text"]}, task.languages, towers={"text": towers.text.bag}, views={"text": 2}, dim=16, embedding=8, temperature=0.125)
     model = given.build()
     x, y, _ = given.example(batch)
     np.testing.assert_allclose(np.linalg.norm(model(x), axis=-1) ** 2, 8.0, rtol=1e-4)
