@@ -126,7 +126,7 @@ def _classify(dataset, out, quick):
         "task": "classification",
         "dataset": str(dataset.path),
         "features": {"image": {"size": [16, 40], "channels": 1}, "text": {"vocab_size": 600, "length": 64}, "parity": {}, "digits": {}},
-        "towers": {"image": {"widths": [16, 32]}},
+        "towers": {"image": {"widths": [16, 32], "normalization": "layer"}},
         "options": {"dim": 64},
     })  # fmt: skip
     features, languages = config.make_features(full)
