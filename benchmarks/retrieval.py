@@ -103,13 +103,8 @@ def stamps(data, out, seeds):
             found[f"{name}, times chance, mean"].append(np.mean([row["recall@1"] / row["chance@1"] for row in some]))
             found[f"{name}, times chance, lowest"].append(min(row["recall@1"] / row["chance@1"] for row in some))
             found[f"{name}, recall@1 of sources never seen"].append(np.mean([row["source never seen"] for row in some if row["source never seen"] is not None]))
-        _draw(
-            folder / "run",
-            dataset,
-            [("text", "de"), ("text", "ja"), ("text", "ar"), ("text", "ru"), ("audio", "fr"), ("audio", "es"), ("audio", "ro")],
-            out / f"stamps-{seed}.png",
-            "train",
-        )
+        queries = [("text", "de"), ("text", "en"), ("text", "fr"), ("text", "ru"), ("text", "pl"), ("audio", "fr"), ("audio", "es"), ("audio", "ro")]
+        _draw(folder / "run", dataset, queries, out / f"stamps-{seed}.png", held, "train")
     return found
 
 
