@@ -19,7 +19,7 @@ from tables import ingest, main, rows_of, score, train
 
 from cross_modal import config, retrieval
 from cross_modal.data import Dataset
-from cross_modal.galleries import build_gallery
+from cross_modal.galleries import build_gallery, search
 from cross_modal.report import retrieval_picture
 from cross_modal.serving import ask
 
@@ -184,8 +184,8 @@ def _draw(run, dataset, queries, path, asked=None, split="test", asked_split="te
             tags = [tag.decode() for tag in item[field]["language"]]
             if language in tags and item["id"].decode() in gallery.ids:
                 value = item[field]["value"][tags.index(language)]
-                cosines = gallery.index.search(ask(endpoints[f"embed_{field}"], [{field: value, f"{field}_language": language}])["embedding"], 5)
-                found = [(gallery.values[place], f"{cosine:.2f}", gallery.ids[place] == item["id"].decode()) for cosine, place in zip(*(part[0] for part in cosines))]
+                nearest = search(endpoints, gallery, field, value, language, 5)
+                found = [(gallery.values[place], f"{cosine:.2f}", gallery.ids[place] == item["id"].decode()) for place, cosine in nearest]
                 drawn.append({"name": f"{language}: {value.decode() if field == 'text' else 'speech'}"[:60], "audio": value if field == "audio" else None, "found": found})
                 break
     print(retrieval_picture(drawn, path))

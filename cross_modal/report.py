@@ -113,13 +113,14 @@ def tuning_picture(rows, path):
     """Draws what each setting of a search gave.
 
     Args:
-        rows: of `tuning.tune`, best first.
+        rows: of `tuning.tune`, best first; the first trial is among those that succeeded.
         path: of the PNG.
 
     Returns:
         The path.
     """
     done = [row for row in rows if row["merit"] is not None]
+    given = next(place for place, row in enumerate(done) if row["trial"] == 1)
     keys = [key for key in done[0] if key not in ("trial", "merit", "seconds", "failed")]
     figure = Figure(figsize=(1 + 3 * len(keys), 3.2))
     for axis, key in zip(figure.subplots(1, len(keys), squeeze=False, sharey=True)[0], keys):
@@ -130,9 +131,7 @@ def tuning_picture(rows, path):
             values = [str(value) for value in values]
         axis.scatter(values, [row["merit"] for row in done], color="#3c6e9c")
         axis.scatter(values[:1], [done[0]["merit"]], color="#c8372d", label="best")
-        given = next((place for place, row in enumerate(done) if row["trial"] == 1), None)
-        if given is not None:
-            axis.scatter(values[given], done[given]["merit"], facecolors="none", edgecolors="black", s=90, label="as it was")
+        axis.scatter(values[given], done[given]["merit"], facecolors="none", edgecolors="black", s=90, label="as it was")
         axis.set_xlabel(key)
     figure.axes[0].set_ylabel("merit on validation")
     figure.axes[0].legend()

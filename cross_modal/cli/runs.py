@@ -91,9 +91,9 @@ def tune(options):
     for row in rows:
         cells = ("failed" if key == "merit" and row[key] is None else f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in keys)
         print("  ".join(f"{cell:>{max(8, len(key))}}" for key, cell in zip(("trial", *keys), (str(row["trial"]), *cells))))
-    first = next((row for row in rows if row["trial"] == 1), rows[0])
-    gain = "" if first["merit"] is None else f"; as it was: {first['merit']:.4f}"
-    print(f"\nbest on validation: trial {rows[0]['trial']}, {rows[0]['merit']:.4f}{gain}. Of {len(rows)} trials the best looks better than it is: the test split tells.")
+    best, first = rows[0], next(row for row in rows if row["trial"] == 1)
+    print(f"\nbest on validation: trial {best['trial']}, {best['merit']:.4f}; as it was: {first['merit']:.4f}.", end=" ")
+    print(f"Of {len(rows)} trials the best looks better than it is: the test split tells.")
     print(f"{options.run}: the run of the best trial, tune.csv, tune.png, trials. Next: cross-modal evaluate {options.run}")
 
 
@@ -123,16 +123,18 @@ def predict(options):
 
     from cross_modal import serving
     from cross_modal.data import read_examples
+    from cross_modal.data.sources import open_source
 
     _, task, model = _loaded(options.run)
     endpoints = task.endpoints(model)
     kinds = {name: feature.kind for name, feature in task.features.items() if any(name in endpoint.signature for endpoint in endpoints.values())}
-    part = _part(options)
+    source = open_source(options.table)
+    part = _part(options, source)
     done = _whole_lines(part)
     unusable = collections.deque()
 
     def seen():
-        for example, bad in read_examples(options.table, kinds, done):
+        for example, bad in read_examples(source, kinds, done):
             unusable.append(bad)
             yield example
 
@@ -151,18 +153,16 @@ def predict(options):
     print(f"{done + count:,} items answered{f', {done:,} of them before' if done else ''}; {bad:,} views could not be used", file=sys.stderr)
 
 
-def _part(options):
+def _part(options, source):
     """The file that answers stand in until all are there; its name tells of which run and table. None for the terminal."""
     if not options.out:
         return None
     out = pathlib.Path(options.out)
     if out.exists():
         raise FileExistsError(f"Expected --out to be a new file. Received: {out}. Give another one, or delete it.")
-    from cross_modal.data.sources import open_source
-
     with (pathlib.Path(options.run) / "model.keras").open("rb") as file:
         model = hashlib.file_digest(file, "sha256").hexdigest()
-    return out.with_name(f"{out.name}.{hashlib.sha256((model + open_source(options.table).identity).encode()).hexdigest()[:12]}.part")
+    return out.with_name(f"{out.name}.{hashlib.sha256((model + source.identity).encode()).hexdigest()[:12]}.part")
 
 
 def _whole_lines(part):

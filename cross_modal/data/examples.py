@@ -9,19 +9,18 @@ import pathlib
 
 from cross_modal.data import schema, staging
 from cross_modal.data.media import Limits
-from cross_modal.data.sources import open_source
 from cross_modal.data.table import read_items
 
 _WINDOW = 64  # Items that are decoded at once.
 
 
-def read_examples(table, kinds, start=0, **limits):
+def read_examples(source, kinds, start=0, **limits):
     """Reads a table item by item, a few at a time.
 
     Rows of one item must stand below each other: others of its rows, further on, are another item.
 
     Args:
-        table: see `ingest`.
+        source: `Source`, see `open_source`.
         kinds: dict of field to kind; what the table has besides is passed over.
         start: number of items to pass over, unread.
         **limits: see `media.Limits`.
@@ -32,8 +31,7 @@ def read_examples(table, kinds, start=0, **limits):
     Raises:
         TableError: if the table cannot be read, or has none of the fields.
     """
-    source, kinds = open_source(table), dict(kinds)
-    seen = set()
+    kinds, seen = dict(kinds), set()
     for item in read_items(source):
         seen.update(view.field for view in item.views)
         if seen & set(kinds):

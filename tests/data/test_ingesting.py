@@ -392,7 +392,7 @@ def test_errors_of_the_table_come_through(tmp_path):
 
 def test_examples_are_what_ingest_writes(tmp_path):
     table, _ = bad_table(tmp_path)
-    found = list(read_examples(table, {**KINDS, "label": "label", "not there": "text"}))
+    found = list(read_examples(open_source(table), {**KINDS, "label": "label", "not there": "text"}))
     dataset = made(table, kinds=KINDS, max_bad=0.5, fractions=(1, 0, 0))
     examples = {example["id"]: {name: sorted(zip(example[name]["value"], example[name]["language"])) for name in dataset.fields} for example, _ in found}
     for _, name, _, views in content(dataset):
