@@ -19,11 +19,13 @@ from tables import ingest, main, rows_of, score
 from cross_modal.data import media
 
 PICTURES = {"features.image": {"size": [28, 28], "channels": 1}, "features.label": {}}
-AUGMENTED = {"training.augment.image": {"scale": 0.1, "rotation": 12, "shift": 0.1}, "training.batch_size": 128}
+AUGMENTED = {"training.augment.image": {"scale": 0.1, "rotation": 12, "shift": 0.1}, "training.batch_size": 64}
+STEADY = {"training.ema": 0.99, "options.label_smoothing": 0.1}
 SOUNDS = {
+    **STEADY,
     "features": {"audio": {"bins": 40, "seconds": 3}, "label": {}},
     "towers.audio": {"kind": "cnn", "widths": [32, 64, 128]},
-    "training.epochs": 30,
+    "training.epochs": 40,
     "training.augment.audio": {"shift_ms": 100, "speed": 0.15, "noise_db": 15, "time_mask": 0.15, "bin_mask": 0.2},
 }
 FUSIONS = ("concat", "weighted", "multiply", "gated", "attention", "bottleneck")
@@ -37,7 +39,7 @@ def mnist(data, out, seeds):
     found = collections.defaultdict(list)
     rows = rows_of(data, "mnist")
     plain = {"towers.image": {"kind": "mlp", "widths": [512, 256], "dropout": 0.2}, "training.optimizer": {"name": "sgd", "momentum": 0.9}, "training.learning_rate": 0.1}
-    convolutions = {"towers.image": {"kind": "cnn", "normalization": "batch"}, "training.epochs": 12}
+    convolutions = {**STEADY, "towers.image": {"kind": "cnn", "dropout": 0.3}, "training.epochs": 25}
     for seed in seeds:
         dataset = ingest(rows, out / f"mnist-{seed}", "--ignore", "split", "--splits", "0.85,0.05,0.1", "--seed", seed)
         for name, keys in (("cnn", convolutions), ("mlp, SGD", {**plain, "training.epochs": 20})):

@@ -91,7 +91,7 @@ def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, 
         ValueError: if the picture is too small to be halved that often.
 
     Source:
-        He et al. (2016), "Identity Mappings in Deep Residual Networks", section 3.
+        He et al. (2016), "Identity Mappings in Deep Residual Networks", section 3; He et al. (2019), "Bag of Tricks for Image Classification", section 4, for the pooled shortcut.
     """
     _check_size(feature, len(widths) - 1 + math.ceil(math.log2(stem)))
     # --- inputs ---
@@ -104,7 +104,8 @@ def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, 
             strides = 2 if stage and not block else 1
             y = normalized(x, normalization, inputs["mask"])
             if strides > 1 or x.shape[-1] != width:
-                x = layers.Conv2D(width, 1, strides=strides, use_bias=False)(y)
+                # Not a convolution of 1 pixel with strides: it sees a quarter of the cells, and TensorFlow 2.21 writes past the end of its gradient (oneDNN).
+                x = layers.Conv2D(width, 1, use_bias=False)(layers.AveragePooling2D(strides, padding="same")(y) if strides > 1 else y)
             y = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(y)
             y = normalized(y, normalization, inputs["mask"])
             x = x + layers.Conv2D(width, 3, padding="same", use_bias=False)(y)

@@ -1,9 +1,12 @@
 """Any Keras model as a tower."""
 
 import importlib
+import os
 import sys
+import warnings
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 from cross_modal.towers.tower import tower_inputs
@@ -39,6 +42,8 @@ def pretrained(feature, dim, name, languages=1, model="keras.applications:Mobile
     # --- body ---
     backbone, prepared = _backbone(model, weights, feature, inputs)
     backbone.trainable = trainable
+    if trainable:
+        _warn_of_strides(backbone)
     x = backbone(prepared) if trainable else backbone(prepared, training=False)  # Frozen, its batch normalisation keeps its statistics.
     if not hasattr(x, "shape") or len(x.shape) not in (2, 3, 4):
         raise ValueError(f"Expected a model that gives one tensor of 2, 3 or 4 axes. Received: {backbone.name}, which gives {x}")
@@ -102,6 +107,17 @@ def _application(name, weights, feature, value):
         value = ops.image.resize(value, [max(_SMALLEST, side) for side in value.shape[1:3]])
     home = sys.modules[function.__module__]
     return function(include_top=False, weights=weights, input_shape=tuple(value.shape[1:])), home.preprocess_input(value * 255.0)
+
+
+def _warn_of_strides(backbone):
+    """Warns of the one layer whose training TensorFlow 2.21 cannot do on a processor: oneDNN writes past the end of its gradient and the process ends, now or later."""
+    wrong = [one.name for one in backbone._flatten_layers() if isinstance(one, layers.Conv2D) and set(one.kernel_size) == {1} and max(one.strides) > 1]
+    if wrong and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0" and not tf.config.list_physical_devices("GPU"):
+        warnings.warn(
+            f"Training {backbone.name} on a processor may crash: TensorFlow's oneDNN cannot take the gradient of convolutions of 1 pixel with strides, such as {wrong[0]}. "
+            "Start Python with TF_ENABLE_ONEDNN_OPTS=0 in its environment, or give trainable=False.",
+            stacklevel=3,
+        )
 
 
 def _packed(backbone, inputs):

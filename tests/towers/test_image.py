@@ -1,6 +1,7 @@
 import functools
 
 import cv2
+import keras
 import numpy as np
 import pytest
 
@@ -25,6 +26,13 @@ def _png(seed):
 )
 def test_keeps_its_contract(tower):
     testing.check_tower(tower, features.Image((8, 20), 1), [_png(0), _png(1)])
+
+
+def test_no_convolution_of_one_pixel_has_strides():
+    """Its gradient on a processor writes where it should not, which ends the process, once in a while."""
+    for tower in (towers.image.cnn, towers.image.resnet, functools.partial(towers.image.resnet, stem=2), towers.image.unet):
+        convolutions = [layer for layer in tower(features.Image((32, 32)), 8, "a")._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
+        assert convolutions and all(max(one.strides) == 1 or min(one.kernel_size) > 1 for one in convolutions)
 
 
 def test_number_of_cells():

@@ -83,3 +83,12 @@ def test_a_file_and_a_function(tmp_path):
 def test_what_is_no_model_is_told(model, words):
     with pytest.raises(ValueError, match=words):
         towers.image.pretrained(features.Image((32, 32)), 8, "image", model=model)
+
+
+def test_what_cannot_be_trained_is_told(monkeypatch):
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 1, strides=2, name="skip")])
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    with pytest.warns(UserWarning, match="of 1 pixel with strides, such as skip. Start Python with TF_ENABLE_ONEDNN_OPTS=0"):
+        towers.image.pretrained(features.Image((8, 8)), 8, "image", model=model, trainable=True)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    towers.image.pretrained(features.Image((8, 8)), 8, "image", model=model, trainable=True)
