@@ -6,7 +6,6 @@ import sys
 import warnings
 
 import keras
-import tensorflow as tf
 from keras import layers, ops
 
 from cross_modal.towers.tower import tower_inputs
@@ -112,7 +111,8 @@ def _application(name, weights, feature, value):
 def _warn_of_strides(backbone):
     """Warns of the one layer whose training TensorFlow 2.21 cannot do on a processor: oneDNN writes past the end of its gradient and the process ends, now or later."""
     wrong = [one.name for one in backbone._flatten_layers() if isinstance(one, layers.Conv2D) and set(one.kernel_size) == {1} and max(one.strides) > 1]
-    if wrong and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0" and not tf.config.list_physical_devices("GPU"):
+    here = keras.config.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
+    if wrong and here and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
         warnings.warn(
             f"Training {backbone.name} on a processor may crash: TensorFlow's oneDNN cannot take the gradient of convolutions of 1 pixel with strides, such as {wrong[0]}. "
             "Start Python with TF_ENABLE_ONEDNN_OPTS=0 in its environment, or give trainable=False.",
