@@ -41,7 +41,8 @@ def predict(run, table, answers, kill_after=None):
             peak = max(peak, watched.memory_info().rss)
         except psutil.NoSuchProcess:
             break
-        if kill_after and answers.exists() and answers.stat().st_size > kill_after:
+        written = sum(part.stat().st_size for part in answers.parent.glob(f"{answers.name}.*.part"))
+        if kill_after and written > kill_after:
             process.kill()
         time.sleep(0.02)
     process.wait()
