@@ -97,7 +97,8 @@ def tune(options):
     print(f"{options.run}: the run of the best trial, tune.csv, tune.png, trials. Next: cross-modal evaluate {options.run}")
 
 
-def _loaded(run):
+def load_run(run):
+    """Returns the configuration, the task and the model of a run."""
     import keras
 
     from cross_modal.config import load_task
@@ -112,7 +113,7 @@ def evaluate(options):
     from cross_modal import evaluation
     from cross_modal.data import Dataset
 
-    config, task, model = _loaded(options.run)
+    config, task, model = load_run(options.run)
     dataset = Dataset(options.dataset or config["dataset"])
     print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=options.run, baseline=not options.no_baseline and not options.dataset)))
 
@@ -125,7 +126,7 @@ def predict(options):
     from cross_modal.data import read_examples
     from cross_modal.data.sources import open_source
 
-    _, task, model = _loaded(options.run)
+    _, task, model = load_run(options.run)
     endpoints = task.endpoints(model)
     kinds = {name: feature.kind for name, feature in task.features.items() if any(name in endpoint.signature for endpoint in endpoints.values())}
     source = open_source(options.table)
@@ -183,7 +184,7 @@ def search(options):
     from cross_modal.data import media
     from cross_modal.data.schema import UNDETERMINED, parse_column
 
-    config, task, model = _loaded(options.run)
+    config, task, model = load_run(options.run)
     column, equals, value = options.query.partition("=")
     if not equals:
         raise ValueError(f"Expected a query FIELD[:LANGUAGE]=VALUE, such as text:tr=yüz or image=cat.png. Received: {options.query!r}")
@@ -224,7 +225,7 @@ def export(options):
     from cross_modal import exporting
     from cross_modal.cli.data import describe_path
 
-    _, task, model = _loaded(options.run)
+    _, task, model = load_run(options.run)
     folder = exporting.export(task, model, options.out or pathlib.Path(options.run) / "export")
     describe_path(folder)
     print(f"\n{folder}: a SavedModel that takes raw strings and bytes, for TensorFlow Serving, KServe, or tf.saved_model.load")
@@ -241,7 +242,7 @@ def serve(options):
     path = pathlib.Path(options.path)
     folder = path if (path / "saved_model.pb").exists() else path / "export"
     if not (folder / "saved_model.pb").exists():
-        _, task, model = _loaded(path)
+        _, task, model = load_run(path)
         exporting.export(task, model, folder)
     name = options.name or (path.resolve().parent.name if path.name == "export" else path.resolve().name)
     endpoints = exporting.load(folder)

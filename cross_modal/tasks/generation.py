@@ -1,0 +1,323 @@
+"""Any views of an item to text in the language asked for."""
+
+import collections
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers, ops
+
+from cross_modal import decoders, decoding, metrics
+from cross_modal import fusion as fusions
+from cross_modal.features import featurize_batch
+from cross_modal.features.label import UNDETERMINED
+from cross_modal.layers import LanguageEmbedding
+from cross_modal.losses import SmoothedCrossEntropy
+from cross_modal.routes import expand_routes, route_name, split_route
+from cross_modal.tasks.task import Endpoint, Task
+
+STRING = tf.TensorSpec((None,), tf.string)
+_TARGET = "target"
+_NO_ANSWER = -1e9
+
+
+@dataclasses.dataclass(frozen=True)
+class Generation(Task):
+    """Learns to write a text in a language from some of the views of an item: to caption, transcribe, translate, or all at once.
+
+    A **route** is some kinds of view and the kind of text that is written from them, such as `image->text:en`, `audio:fr->text:fr`, `image+text:en->text:de`, or
+    `->text:en` from nothing at all, a language model. `text:de->text:de` writes a text from itself, which is worth something with `augment`. Of each item's routes one is drawn.
+
+    Args:
+        features: dict of field to `Feature`.
+        languages: `Language`.
+        towers: dict of field to tower, a function `(feature, dim, name, languages) -> keras.Model`; of fields that no route starts from none is built.
+        target: field that is written.
+        kinds: kinds of view that the table has, such as `image` and `text:en`; where none are named, each field in each language.
+        decoder: function from a name to a `layers.Decoder`.
+        fusion: function from a dict of states and masks to states and a mask.
+        routes: patterns in order; of those that fit a route the last one decides whether it is trained, and `!` takes it out.
+        weights: dict of pattern to how often the routes that fit it are drawn, beside 1; of those that fit a route the last counts.
+        dim: size of a state.
+        label_smoothing: share of each target that is spread over all subwords.
+        dropout: share of the embedded subwords dropped.
+        beams: beginnings that the search keeps, see `decoding.beam`; 1 for the likeliest subword at each step.
+        length_penalty: see `decoding.beam`.
+        length: most subwords that are written.
+
+    Raises:
+        ValueError: if there is no text to write, a source has no tower, or a pattern fits no route.
+    """
+
+    towers: dict[str, Callable] = dataclasses.field(kw_only=True)
+    target: str = "text"
+    kinds: tuple[str, ...] = ()
+    decoder: Callable = decoders.transformer
+    fusion: Callable = fusions.concat
+    routes: tuple[str, ...] = ("*->*",)
+    weights: dict[str, float] = dataclasses.field(default_factory=dict)
+    dim: int = 256
+    label_smoothing: float = 0.1
+    dropout: float = 0.1
+    beams: int = 5
+    length_penalty: float = 1.0
+    length: int = 64
+
+    def __post_init__(self):
+        if self.target not in self.features or not hasattr(self.features[self.target], "detokenize"):
+            texts = [name for name, feature in self.features.items() if hasattr(feature, "detokenize")]
+            raise ValueError(f"Expected `target` to be a field of texts: {', '.join(texts) or 'there is none'}. Received: target={self.target}")
+        lacking = [name for name in self.sources if name not in self.towers]
+        if lacking:
+            raise ValueError(f"Expected a tower for each field that a route starts from. Received: none for {', '.join(lacking)}")
+        if self.beams < 1 or self.length < 1:
+            raise ValueError(f"Expected `beams` and `length` of at least 1. Received: beams={self.beams}, length={self.length}")
+        for pattern in self.weights:
+            split_route(pattern)
+
+    def _kinds(self, names):
+        every = [name if tag == UNDETERMINED else f"{name}:{tag}" for name in names for tag in self.languages.names]
+        return [kind for kind in every if kind in self.kinds or not self.kinds]
+
+    @functools.cached_property
+    def trained(self):
+        """The routes that are trained, pairs of a tuple of sources and a target."""
+        return expand_routes(self.routes, self._kinds(self.features), self._kinds([self.target]))
+
+    @property
+    def sources(self):
+        """Names of the fields that a route starts from."""
+        used = {kind.partition(":")[0] for route in self.trained for kind in route[0]}
+        return [name for name in self.features if name in used]
+
+    @property
+    def draws(self):
+        return dict.fromkeys(self.features, 1)
+
+    @property
+    def again(self):
+        return {_TARGET: self.target}
+
+    # --- what is drawn ---
+
+    def choose(self, tags, seed):
+        """Draws a route among those that the item has, and a view for each of its kinds."""
+        needs, sources, ends, weights = self._codes
+        size = len(self.languages.names)
+        has = [tf.math.bincount(tags[name], minlength=size, maxlength=size) for name in (*self.sources, _TARGET)]
+        there = tf.reduce_all(needs <= tf.concat([*has[:-1], tf.zeros([0], tf.int32)], 0), 1) & (tf.gather(has[-1], ends) > 0) & np.isfinite(weights)
+        seed = tf.cast(tf.stack(seed), tf.int64)
+        noise = tf.random.stateless_uniform([len(self.trained)], seed, 1e-9, 1.0)
+        drawn = tf.argmax(tf.where(there, weights - tf.math.log(-tf.math.log(noise)), -math.inf))
+        wanted = {**dict.fromkeys(self.features, -1), **{name: tf.gather(codes, drawn) for name, codes in sources.items()}, _TARGET: tf.gather(ends, drawn)}
+        places = {}
+        for name, code in wanted.items():
+            # By the same numbers for source and target: a text that is its own source is the same one.
+            order = tf.random.stateless_uniform(tf.shape(tags[name]), seed + [1, 0])
+            fits = tf.reduce_any(there) & (tags[name] == tf.cast(code, tf.int32))
+            best = tf.argsort(tf.where(fits, order, -1.0), direction="DESCENDING")[:1]
+            places[name] = tf.boolean_mask(best, tf.gather(fits, best))
+        return places
+
+    @functools.cached_property
+    def _codes(self):
+        """The routes in numbers: kinds that each needs, `(routes, sources * languages)`, languages of its sources, -1 for none, and of its target, and the log of its weight."""
+        needs = np.zeros((len(self.trained), len(self.sources), len(self.languages.names)), np.int32)
+        ends, weights = np.zeros(len(self.trained), np.int32), np.ones(len(self.trained), np.float32)
+        for place, (sources, end) in enumerate(self.trained):
+            ends[place] = self._tag(end)
+            for kind in sources:
+                needs[place, self.sources.index(kind.partition(":")[0]), self._tag(kind)] = 1
+        for pattern, weight in self.weights.items():
+            some = set(expand_routes([pattern], self._kinds(self.features), self._kinds([self.target])))
+            weights[[route in some for route in self.trained]] = weight
+        tags = {name: np.where(needs[:, place].any(1), needs[:, place].argmax(1), -1) for place, name in enumerate(self.sources)}
+        return needs.reshape(len(self.trained), -1), tags, ends, np.log(weights, out=np.full_like(weights, -np.inf), where=weights > 0)
+
+    def _tag(self, kind):
+        return self.languages.names.index(kind.partition(":")[2] or UNDETERMINED)
+
+    def example(self, batch):
+        x = {name: {key: batch[name][key][:, 0] for key in ("value", "mask", "language")} for name in self.sources}
+        return self._taught(x, *(batch[_TARGET][key][:, 0] for key in ("value", "mask", "language")))
+
+    def _taught(self, x, ids, mask, language):
+        """The example of sources and of texts `(batch, time)` to write."""
+        feature = self.features[self.target]
+        there, lengths = tf.reduce_any(mask, 1), tf.reduce_sum(tf.cast(mask, tf.int32), 1)
+        ids = tf.pad(tf.where(mask, ids, 0), [[0, 0], [0, 1]])
+        after = ids + tf.one_hot(lengths, tf.shape(ids)[1], feature.end, 0, dtype=tf.int32)
+        before = tf.pad(ids[:, :-1], [[0, 0], [1, 0]], constant_values=feature.start)
+        weight = tf.cast(tf.sequence_mask(lengths + 1, tf.shape(ids)[1]) & there[:, None], tf.float32)
+        return {**x, _TARGET: {"value": before, "language": language}}, after, weight
+
+    # --- the model ---
+
+    def build(self):
+        # --- inputs ---
+        encoder = self._encoder()
+        inputs = {name: encoder.input[name] for name in self.sources}
+        inputs[_TARGET] = {"value": keras.Input((None,), dtype="int32", name="target_value"), "language": keras.Input((), dtype="int32", name="target_language")}
+
+        # --- body ---
+        start = keras.initializers.RandomNormal(stddev=self.dim**-0.5)
+        embedding = layers.ReversibleEmbedding(self.features[self.target].vocab_size, self.dim, embeddings_initializer=start, reverse_dtype="float32", name="embedding")
+        written = layers.Dropout(self.dropout)(layers.Rescaling(self.dim**0.5)(embedding(inputs[_TARGET]["value"])))
+        written = LanguageEmbedding(len(self.languages.names), dropout=0.0, name="target_language_embedding")(written, inputs[_TARGET]["language"])
+        encoded = self._encoded(encoder, inputs, inputs[_TARGET]["language"])
+        x = self.decoder("decoder")(written, encoded["states"], encoded["mask"])  # (batch, time, dim)
+
+        # --- model ---
+        return keras.Model(inputs, embedding(x, reverse=True), name="generation")
+
+    def _encoder(self):
+        """All sources to the states that the decoder reads; without sources, to one that is not there."""
+        if not self.sources:
+            language = keras.Input((), dtype="int32", name="language")
+            nothing = ops.zeros_like(ops.cast(language, keras.config.floatx()))[:, None]
+            return keras.Model({"language": language}, {"states": ops.repeat(nothing[:, :, None], self.dim, 2), "mask": nothing > 0}, name="encoder")
+        towers = {name: self.towers[name](self.features[name], self.dim, name, languages=len(self.languages.names)) for name in self.sources}
+        inputs = {name: {key: keras.Input(one.shape[1:], dtype=one.dtype, name=f"{name}_{key}") for key, one in tower.input.items()} for name, tower in towers.items()}
+        return keras.Model(inputs, self.fusion({name: tower(inputs[name]) for name, tower in towers.items()}), name="encoder")
+
+    def _encoded(self, encoder, x, language, **options):
+        return encoder({name: x[name] for name in self.sources} if self.sources else {"language": language}, **options)
+
+    def objective(self):
+        return {"loss": SmoothedCrossEntropy(self.label_smoothing), "weighted_metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
+
+    # --- decoding ---
+
+    def write(self, model, x, language):
+        """Writes texts, as TensorFlow graph code.
+
+        Args:
+            model: that `build` made.
+            x: dict of source to `value`, `mask` and `language`, as in `example`.
+            language: of the texts, int32 `(batch,)`.
+
+        Returns:
+            Pair of ids int32 `(batch, beams, length)`, best first, and scores `(batch, beams)`, see `decoding.beam`.
+        """
+        feature, embedding, decoder = self.features[self.target], model.get_layer("embedding"), model.get_layer("decoder")
+        tag, encoded = model.get_layer("target_language_embedding"), self._encoded(model.get_layer("encoder"), x, language, training=False)
+        banned = tf.one_hot([0, 1, feature.start], feature.vocab_size, on_value=-1e9, off_value=0.0)
+
+        def step(ids, place, memory):
+            written = embedding(ids[:, None])
+            written = tag(written * tf.cast(self.dim**0.5, written.dtype), memory["states_language"], training=False)
+            state, after = decoder.step(written[:, 0], place, memory)
+            return embedding(state, reverse=True) + tf.reduce_sum(banned, 0), {**after, "states_language": memory["states_language"]}
+
+        memory = {**decoder.begin(encoded["states"], encoded["mask"], self.length), "states_language": language}
+        rows = tf.shape(language)[0]
+        if self.beams == 1:
+            ids, score = decoding.greedy(step, memory, rows, feature.start, feature.end, self.length)
+            return ids[:, None], score[:, None]
+        return decoding.beam(step, memory, rows, feature.start, feature.end, self.length, self.beams, self.length_penalty)
+
+    def _texts(self, ids):
+        """The strings `(batch, beams)` of ids `(batch, beams, length)`."""
+        return tf.reshape(self.features[self.target].detokenize(tf.reshape(ids, (-1, ids.shape[-1]))), tf.shape(ids)[:2])
+
+    def endpoints(self, model):
+        def generate(**raw):
+            x = {}
+            for name in self.sources:
+                x[name] = {**featurize_batch(self.features[name], raw[name], raw[f"{name}_language"]), "language": self.languages.featurize(raw[f"{name}_language"])}
+            asked = raw["target_language"]
+            if len(self.answered) == 1:  # There is no other.
+                asked = tf.where(asked == "", self.answered[0], asked)
+            known = tf.reduce_any(asked[:, None] == tf.constant(self.answered), 1)
+            there = tf.reduce_any([tf.reduce_any(one["mask"], 1) for one in x.values()] + [tf.fill(tf.shape(known), any(not sources for sources, _ in self.trained))], 0)
+            ids, scores = self.write(model, x, self.languages.featurize(asked))
+            usable = (known & there)[:, None]
+            texts, scores = tf.where(usable, self._texts(ids), ""), tf.where(usable, scores, _NO_ANSWER)
+            return {"text": texts[:, 0], "score": scores[:, 0], "texts": texts, "scores": scores}
+
+        return {"generate": Endpoint(generate, {**{key: STRING for name in self.sources for key in (name, f"{name}_language")}, "target_language": STRING})}
+
+    @functools.cached_property
+    def answered(self):
+        """Languages in which a text is written in training."""
+        return sorted({end.partition(":")[2] or UNDETERMINED for _, end in self.trained})
+
+    # --- scores ---
+
+    def score(self, model, batches):
+        """Writes a text for each item by each route that it has, trained or not, and compares it with all texts that the item has in that language."""
+        kinds, ends = self._kinds(self.sources), self._kinds([self.target])
+        routes = self.trained + [((source,), end) for source in kinds for end in ends if source != end and ((source,), end) not in self.trained]
+
+        @functools.partial(tf.function, reduce_retracing=True)
+        def written(x, target):
+            ids, scores = self.write(model, x, target["language"])
+            known, after, weight = self._taught(x, target["value"], target["mask"], target["language"])
+            chances = tf.nn.sparse_softmax_cross_entropy_with_logits(after, tf.cast(model(known, training=False), tf.float32))
+            return self._texts(ids)[:, 0], scores[:, 0], tf.reduce_sum(chances * weight, 1), tf.reduce_sum(weight, 1)
+
+        found = collections.defaultdict(list)
+        for batch in batches:
+            items, raw = batch["id"].numpy(), batch[_TARGET]["raw"].numpy()
+            tags = np.where(batch[_TARGET]["mask"].numpy().any(-1), batch[_TARGET]["language"].numpy(), -1)
+            pairs = self._pairs(batch, routes)
+            for start in range(0, len(pairs), len(items)):
+                chunk = pairs[start : start + len(items)]
+                x = {name: _taken(batch[name], chunk[:, 1], chunk[:, 3 + place]) for place, name in enumerate(self.sources)}
+                said = [value.numpy() for value in written(x, _taken(batch[_TARGET], chunk[:, 1], chunk[:, 2]))]
+                for (route, row, place, *_), text, mark, spent, steps in zip(chunk, *said):
+                    references = [one.decode() for one, tag in zip(raw[row], tags[row]) if tag == tags[row, place]]
+                    answer = {"id": items[row].decode(), "references": references, "hypothesis": text.decode(), "score": round(float(mark), 4)}
+                    found[routes[route]].append((answer, spent, steps))
+        scores, predictions = [], []
+        for route in routes:
+            if found[route]:
+                answers, spent, steps = zip(*found[route])
+                said = {"route": route_name(route), "trained": route in self.trained}
+                counted = metrics.text_scores([one["references"] for one in answers], [one["hypothesis"] for one in answers], route[1].partition(":")[2])
+                scores.append({**said, "items": len(answers), **counted, "perplexity": math.exp(min(sum(spent) / sum(steps), 50.0))})
+                predictions += [{**said, **answer} for answer in answers]
+        return {"routes": scores, "predictions": predictions}
+
+    def _pairs(self, batch, routes):
+        """The routes that the items of a batch have, int `(pairs, 3 + sources)`: route, item, the view that is written, and the view of each source, -1 for none."""
+        first = {}
+        for name in (*self.sources, _TARGET):
+            there = batch[name]["mask"].numpy().any(-1)[:, :, None] & (batch[name]["language"].numpy()[:, :, None] == np.arange(len(self.languages.names)))
+            first[name] = np.where(there.any(1), there.argmax(1), -1)  # (batch, languages)
+        found = []
+        for number, (sources, end) in enumerate(routes):
+            places = {kind.partition(":")[0]: first[kind.partition(":")[0]][:, self._tag(kind)] for kind in sources}
+            written = first[_TARGET][:, self._tag(end)]
+            rows = np.flatnonzero(np.min([written, *places.values()], axis=0) >= 0)
+            absent = np.full(len(written), -1)
+            found.append(np.stack([np.full(len(rows), number), rows, written[rows], *(places.get(name, absent)[rows] for name in self.sources)], 1))
+        return np.concatenate(found)
+
+    def merit(self, scores):
+        """chrF, mean over the trained routes."""
+        found = [row["chrf"] for row in scores["routes"] if row["trained"]]
+        if not found:
+            raise ValueError("Expected at least one item with the views of a trained route to compare by. Received: none")
+        return float(np.mean(found))
+
+    def summary(self, scores):
+        if not scores["routes"]:
+            return "No item has the views of a route: nothing to score."
+        columns = {"bleu": ("BLEU", ".1f"), "chrf": ("chrF", ".1f"), "wer": ("WER", ".3f"), "cer": ("CER", ".3f"), "exact": ("exact", ".3f"), "perplexity": ("perplexity", ".2f")}
+        width = max(24, *(len(row["route"]) + 2 for row in scores["routes"]))
+        lines = [f"{'route (* never trained)':<{width}}{'items':>8}" + "".join(f"{words:>12}" for words, _ in columns.values())]
+        for row in scores["routes"]:
+            name = row["route"] + ("" if row["trained"] else "*")
+            lines.append(f"{name:<{width}}{row['items']:>8,}" + "".join(f"{format(row[key], form):>12}" for key, (_, form) in columns.items()))
+        return "\n".join([*lines, f"BLEU {scores['routes'][0]['bleu_signature']}; chrF {scores['routes'][0]['chrf_signature']}"])
+
+
+def _taken(field, rows, places):
+    """The views `(rows,)` of a field of a batch; masked where the place is -1."""
+    taken = {key: tf.gather_nd(field[key], np.stack([rows, np.maximum(places, 0)], 1)) for key in ("value", "mask", "language")}
+    return {**taken, "mask": taken["mask"] & (places >= 0)[:, None]}
