@@ -16,7 +16,7 @@ demo: $(VENV)/installed  ## Learn pictures, words and voices from the embedded s
 	$(BIN)/cross-modal demo --out saved_models/demo
 
 test: $(VENV)/installed  ## Run the tests.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed  ## Check the style.
 	$(BIN)/ruff check .
