@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(cross_modal.__file__).parent
 LEVELS = [
     {"features", "layers", "metrics", "losses", "baselines", "retrieval", "routes", "decoding"},
     {"data", "towers", "fusion", "decoders"},
-    {"tasks"},
+    {"tasks", "route_scores"},
     {"training", "evaluation", "report", "exporting", "serving", "galleries", "server"},
     {"config", "cli", "samples", "testing", "tuning", "demo", "__main__", "__init__"},
 ]

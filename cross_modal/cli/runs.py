@@ -34,6 +34,7 @@ def add_arguments(verbs):
     add = verbs["predict"].add_argument
     add("table", help="CSV, JSONL, Parquet or a folder, of any length; media are paths relative to it; rows of one item stand below each other")
     add("--out", metavar="ANSWERS.JSONL", help="write here; a call that was stopped is gone on with")
+    add("--to", metavar="LANGUAGE", help="where texts are written, their language; may be left out where there is but one")
     add = verbs["search"].add_argument
     add("query", metavar="FIELD[:LANGUAGE]=VALUE", help="what to look for: a text, or the path of a picture or recording")
     add("--target", default="image", metavar="FIELD", help="field to find (%(default)s)")
@@ -129,6 +130,7 @@ def predict(options):
     _, task, model = load_run(options.run)
     endpoints = task.endpoints(model)
     kinds = {name: feature.kind for name, feature in task.features.items() if any(name in endpoint.signature for endpoint in endpoints.values())}
+    given = {"target_language": options.to} if options.to else {}
     source = open_source(options.table)
     part = _part(options, source)
     done = _whole_lines(part)
@@ -141,7 +143,7 @@ def predict(options):
 
     count = bad = 0
     with open(part, "a", encoding="utf-8") if part else contextlib.nullcontext(sys.stdout) as file:
-        for answer in tqdm(serving.predict(endpoints, seen()), desc="predict", unit=" items", initial=done, disable=not (part and sys.stderr.isatty())):
+        for answer in tqdm(serving.predict(endpoints, seen(), given=given), desc="predict", unit=" items", initial=done, disable=not (part and sys.stderr.isatty())):
             reasons = unusable.popleft()
             for one in reasons:
                 tqdm.write(f"{options.table}, row {one['row']}, field {one['field']}: {one['reason']}: {one['path']}", file=sys.stderr)
@@ -163,7 +165,8 @@ def _part(options, source):
         raise FileExistsError(f"Expected --out to be a new file. Received: {out}. Give another one, or delete it.")
     with (pathlib.Path(options.run) / "model.keras").open("rb") as file:
         model = hashlib.file_digest(file, "sha256").hexdigest()
-    return out.with_name(f"{out.name}.{hashlib.sha256((model + source.identity).encode()).hexdigest()[:12]}.part")
+    asked = hashlib.sha256((model + source.identity + (options.to or "")).encode())
+    return out.with_name(f"{out.name}.{asked.hexdigest()[:12]}.part")
 
 
 def _whole_lines(part):

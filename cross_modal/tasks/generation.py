@@ -1,23 +1,20 @@
 """Any views of an item to text in the language asked for."""
 
-import collections
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from cross_modal import decoders, decoding, metrics
+from cross_modal import decoders, decoding, route_scores
 from cross_modal import fusion as fusions
 from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import LanguageEmbedding
 from cross_modal.losses import SmoothedCrossEntropy
-from cross_modal.routes import expand_routes, route_name, split_route
+from cross_modal.routes import Routes, expand_routes, split_route
 from cross_modal.tasks.task import Endpoint, Task
 
 STRING = tf.TensorSpec((None,), tf.string)
@@ -79,14 +76,15 @@ class Generation(Task):
         for pattern in self.weights:
             split_route(pattern)
 
-    def _kinds(self, names):
+    def kinds_of(self, names):
+        """Returns the kinds of view of some fields."""
         every = [name if tag == UNDETERMINED else f"{name}:{tag}" for name in names for tag in self.languages.names]
         return [kind for kind in every if kind in self.kinds or not self.kinds]
 
     @functools.cached_property
     def trained(self):
         """The routes that are trained, pairs of a tuple of sources and a target."""
-        return expand_routes(self.routes, self._kinds(self.features), self._kinds([self.target]))
+        return expand_routes(self.routes, self.kinds_of(self.features), self.kinds_of([self.target]))
 
     @property
     def sources(self):
@@ -105,41 +103,16 @@ class Generation(Task):
     # --- what is drawn ---
 
     def choose(self, tags, seed):
-        """Draws a route among those that the item has, and a view for each of its kinds."""
-        needs, sources, ends, weights = self._codes
-        size = len(self.languages.names)
-        has = [tf.math.bincount(tags[name], minlength=size, maxlength=size) for name in (*self.sources, _TARGET)]
-        there = tf.reduce_all(needs <= tf.concat([*has[:-1], tf.zeros([0], tf.int32)], 0), 1) & (tf.gather(has[-1], ends) > 0) & np.isfinite(weights)
-        seed = tf.cast(tf.stack(seed), tf.int64)
-        noise = tf.random.stateless_uniform([len(self.trained)], seed, 1e-9, 1.0)
-        drawn = tf.argmax(tf.where(there, weights - tf.math.log(-tf.math.log(noise)), -math.inf))
-        wanted = {**dict.fromkeys(self.features, -1), **{name: tf.gather(codes, drawn) for name, codes in sources.items()}, _TARGET: tf.gather(ends, drawn)}
-        places = {}
-        for name, code in wanted.items():
-            # By the same numbers for source and target: a text that is its own source is the same one.
-            order = tf.random.stateless_uniform(tf.shape(tags[name]), seed + [1, 0])
-            fits = tf.reduce_any(there) & (tags[name] == tf.cast(code, tf.int32))
-            best = tf.argsort(tf.where(fits, order, -1.0), direction="DESCENDING")[:1]
-            places[name] = tf.boolean_mask(best, tf.gather(fits, best))
-        return places
+        return self.numbers.choose(tags, seed)
 
     @functools.cached_property
-    def _codes(self):
-        """The routes in numbers: kinds that each needs, `(routes, sources * languages)`, languages of its sources, -1 for none, and of its target, and the log of its weight."""
-        needs = np.zeros((len(self.trained), len(self.sources), len(self.languages.names)), np.int32)
-        ends, weights = np.zeros(len(self.trained), np.int32), np.ones(len(self.trained), np.float32)
-        for place, (sources, end) in enumerate(self.trained):
-            ends[place] = self._tag(end)
-            for kind in sources:
-                needs[place, self.sources.index(kind.partition(":")[0]), self._tag(kind)] = 1
+    def numbers(self):
+        """The trained routes as `Routes`."""
+        weights = dict.fromkeys(self.trained, 1.0)
         for pattern, weight in self.weights.items():
-            some = set(expand_routes([pattern], self._kinds(self.features), self._kinds([self.target])))
-            weights[[route in some for route in self.trained]] = weight
-        tags = {name: np.where(needs[:, place].any(1), needs[:, place].argmax(1), -1) for place, name in enumerate(self.sources)}
-        return needs.reshape(len(self.trained), -1), tags, ends, np.log(weights, out=np.full_like(weights, -np.inf), where=weights > 0)
-
-    def _tag(self, kind):
-        return self.languages.names.index(kind.partition(":")[2] or UNDETERMINED)
+            some = set(expand_routes([pattern], self.kinds_of(self.features), self.kinds_of([self.target])))
+            weights |= {route: weight for route in self.trained if route in some}
+        return Routes(self.trained, self.sources, _TARGET, self.languages.names, list(weights.values()))
 
     def example(self, batch):
         x = {name: {key: batch[name][key][:, 0] for key in ("value", "mask", "language")} for name in self.sources}
@@ -225,13 +198,18 @@ class Generation(Task):
         return tf.reshape(self.features[self.target].detokenize(tf.reshape(ids, (-1, ids.shape[-1]))), tf.shape(ids)[:2])
 
     def endpoints(self, model):
-        def generate(**raw):
+        sources = {key: STRING for name in self.sources for key in (name, f"{name}_language")}
+
+        def read(raw):
+            """The sources, and the language that is asked for; where there is but one, it need not be said."""
             x = {}
             for name in self.sources:
                 x[name] = {**featurize_batch(self.features[name], raw[name], raw[f"{name}_language"]), "language": self.languages.featurize(raw[f"{name}_language"])}
             asked = raw["target_language"]
-            if len(self.answered) == 1:  # There is no other.
-                asked = tf.where(asked == "", self.answered[0], asked)
+            return x, tf.where(asked == "", self.answered[0], asked) if len(self.answered) == 1 else asked
+
+        def generate(**raw):
+            x, asked = read(raw)
             known = tf.reduce_any(asked[:, None] == tf.constant(self.answered), 1)
             there = tf.reduce_any([tf.reduce_any(one["mask"], 1) for one in x.values()] + [tf.fill(tf.shape(known), any(not sources for sources, _ in self.trained))], 0)
             ids, scores = self.write(model, x, self.languages.featurize(asked))
@@ -239,7 +217,16 @@ class Generation(Task):
             texts, scores = tf.where(usable, self._texts(ids), ""), tf.where(usable, scores, _NO_ANSWER)
             return {"text": texts[:, 0], "score": scores[:, 0], "texts": texts, "scores": scores}
 
-        return {"generate": Endpoint(generate, {**{key: STRING for name in self.sources for key in (name, f"{name}_language")}, "target_language": STRING})}
+        def score(**raw):
+            x, asked = read(raw)
+            ids = featurize_batch(self.features[self.target], raw[_TARGET], asked)
+            spent, steps = self._weigh(model, *self._taught(x, ids["value"], ids["mask"], self.languages.featurize(asked)))
+            return {"log_probability": -spent, "subwords": tf.cast(steps, tf.int32)}
+
+        return {
+            "generate": Endpoint(generate, {**sources, "target_language": STRING}),
+            "score": Endpoint(score, {**sources, _TARGET: STRING, "target_language": STRING}),
+        }
 
     @functools.cached_property
     def answered(self):
@@ -248,76 +235,33 @@ class Generation(Task):
 
     # --- scores ---
 
+    def write_and_weigh(self, model, x, target):
+        """Writes texts as `write` does, and weighs those that should be.
+
+        Args:
+            model: that `build` made.
+            x: as in `write`.
+            target: dict of `value`, `mask` and `language` of the texts that should be.
+
+        Returns:
+            Texts and their scores, `(batch,)`; and what those that should be cost, in nats, and their subwords, `(batch,)`.
+        """
+        ids, scores = self.write(model, x, target["language"])
+        return self._texts(ids)[:, 0], scores[:, 0], *self._weigh(model, *self._taught(x, target["value"], target["mask"], target["language"]))
+
+    def _weigh(self, model, x, after, weight):
+        chances = tf.nn.sparse_softmax_cross_entropy_with_logits(after, tf.cast(model(x, training=False), tf.float32))
+        return tf.reduce_sum(chances * weight, 1), tf.reduce_sum(weight, 1)
+
     def score(self, model, batches):
-        """Writes a text for each item by each route that it has, trained or not, and compares it with all texts that the item has in that language."""
-        kinds, ends = self._kinds(self.sources), self._kinds([self.target])
-        routes = self.trained + [((source,), end) for source in kinds for end in ends if source != end and ((source,), end) not in self.trained]
-
-        @functools.partial(tf.function, reduce_retracing=True)
-        def written(x, target):
-            ids, scores = self.write(model, x, target["language"])
-            known, after, weight = self._taught(x, target["value"], target["mask"], target["language"])
-            chances = tf.nn.sparse_softmax_cross_entropy_with_logits(after, tf.cast(model(known, training=False), tf.float32))
-            return self._texts(ids)[:, 0], scores[:, 0], tf.reduce_sum(chances * weight, 1), tf.reduce_sum(weight, 1)
-
-        found = collections.defaultdict(list)
-        for batch in batches:
-            items, raw = batch["id"].numpy(), batch[_TARGET]["raw"].numpy()
-            tags = np.where(batch[_TARGET]["mask"].numpy().any(-1), batch[_TARGET]["language"].numpy(), -1)
-            pairs = self._pairs(batch, routes)
-            for start in range(0, len(pairs), len(items)):
-                chunk = pairs[start : start + len(items)]
-                x = {name: _taken(batch[name], chunk[:, 1], chunk[:, 3 + place]) for place, name in enumerate(self.sources)}
-                said = [value.numpy() for value in written(x, _taken(batch[_TARGET], chunk[:, 1], chunk[:, 2]))]
-                for (route, row, place, *_), text, mark, spent, steps in zip(chunk, *said):
-                    references = [one.decode() for one, tag in zip(raw[row], tags[row]) if tag == tags[row, place]]
-                    answer = {"id": items[row].decode(), "references": references, "hypothesis": text.decode(), "score": round(float(mark), 4)}
-                    found[routes[route]].append((answer, spent, steps))
-        scores, predictions = [], []
-        for route in routes:
-            if found[route]:
-                answers, spent, steps = zip(*found[route])
-                said = {"route": route_name(route), "trained": route in self.trained}
-                counted = metrics.text_scores([one["references"] for one in answers], [one["hypothesis"] for one in answers], route[1].partition(":")[2])
-                scores.append({**said, "items": len(answers), **counted, "perplexity": math.exp(min(sum(spent) / sum(steps), 50.0))})
-                predictions += [{**said, **answer} for answer in answers]
-        return {"routes": scores, "predictions": predictions}
-
-    def _pairs(self, batch, routes):
-        """The routes that the items of a batch have, int `(pairs, 3 + sources)`: route, item, the view that is written, and the view of each source, -1 for none."""
-        first = {}
-        for name in (*self.sources, _TARGET):
-            there = batch[name]["mask"].numpy().any(-1)[:, :, None] & (batch[name]["language"].numpy()[:, :, None] == np.arange(len(self.languages.names)))
-            first[name] = np.where(there.any(1), there.argmax(1), -1)  # (batch, languages)
-        found = []
-        for number, (sources, end) in enumerate(routes):
-            places = {kind.partition(":")[0]: first[kind.partition(":")[0]][:, self._tag(kind)] for kind in sources}
-            written = first[_TARGET][:, self._tag(end)]
-            rows = np.flatnonzero(np.min([written, *places.values()], axis=0) >= 0)
-            absent = np.full(len(written), -1)
-            found.append(np.stack([np.full(len(rows), number), rows, written[rows], *(places.get(name, absent)[rows] for name in self.sources)], 1))
-        return np.concatenate(found)
+        return route_scores.score_routes(self, model, batches)
 
     def merit(self, scores):
         """chrF, mean over the trained routes."""
         found = [row["chrf"] for row in scores["routes"] if row["trained"]]
         if not found:
             raise ValueError("Expected at least one item with the views of a trained route to compare by. Received: none")
-        return float(np.mean(found))
+        return sum(found) / len(found)
 
     def summary(self, scores):
-        if not scores["routes"]:
-            return "No item has the views of a route: nothing to score."
-        columns = {"bleu": ("BLEU", ".1f"), "chrf": ("chrF", ".1f"), "wer": ("WER", ".3f"), "cer": ("CER", ".3f"), "exact": ("exact", ".3f"), "perplexity": ("perplexity", ".2f")}
-        width = max(24, *(len(row["route"]) + 2 for row in scores["routes"]))
-        lines = [f"{'route (* never trained)':<{width}}{'items':>8}" + "".join(f"{words:>12}" for words, _ in columns.values())]
-        for row in scores["routes"]:
-            name = row["route"] + ("" if row["trained"] else "*")
-            lines.append(f"{name:<{width}}{row['items']:>8,}" + "".join(f"{format(row[key], form):>12}" for key, (_, form) in columns.items()))
-        return "\n".join([*lines, f"BLEU {scores['routes'][0]['bleu_signature']}; chrF {scores['routes'][0]['chrf_signature']}"])
-
-
-def _taken(field, rows, places):
-    """The views `(rows,)` of a field of a batch; masked where the place is -1."""
-    taken = {key: tf.gather_nd(field[key], np.stack([rows, np.maximum(places, 0)], 1)) for key in ("value", "mask", "language")}
-    return {**taken, "mask": taken["mask"] & (places >= 0)[:, None]}
+        return route_scores.route_table(scores)

@@ -23,8 +23,10 @@ def task(learned):
     return made(learned)
 
 
-def drawn(task, dataset, seed=0, size=16, **options):
-    return next(iter(batches(dataset, "train", task.features, task.languages, size, draws=task.draws, seed=seed, again=task.again, choose=task.choose, raw=True, **options)))
+def drawn(task, dataset, count=None):
+    """The first batch as it is trained on, or a number of them."""
+    made = batches(dataset, "train", task.features, task.languages, 16, draws=task.draws, seed=0, again=task.again, choose=task.choose, raw=True)
+    return made.take(count) if count else next(iter(made))
 
 
 def test_keeps_its_contract(task, dataset):
@@ -36,8 +38,7 @@ def test_keeps_its_contract(task, dataset):
 
 def test_examples_are_of_routes_that_are_trained(task, dataset):
     names, seen = task.languages.names, set()
-    for seed in range(6):
-        batch = drawn(task, dataset, seed)
+    for batch in drawn(task, dataset, count=6):
         there = {name: batch[name]["mask"].numpy()[:, 0].any(-1) for name in (*TOWERS, "target")}
         assert there["target"].all()
         for row in range(len(batch["id"])):
@@ -91,7 +92,11 @@ def test_scores_say_how_good_each_route_is(task, dataset, monkeypatch):
     assert 1 < rows["text:en->text:de"]["perplexity"] < math.e**12
     one = next(row for row in scores["predictions"] if row["route"] == "image->text:de" and row["id"] == batch["id"][0].numpy().decode())
     assert one["hypothesis"] == first and one["references"] == [first] and not one["trained"]
-    assert "text:tr->text:ko*" in task.summary(scores) and 0 < task.merit(scores) < 100
+    assert set(rows["image+text:en->text:de"]["wrong picture"]) >= {"bleu", "exact"} and "wrong picture" not in rows["image->text:en"]
+    assert rows["image->text:de"]["pivot"]["by"] == "text:en" and rows["image->text:de"]["pivot"]["exact"] == 0.25 and "pivot" not in rows["image->text:en"]
+    said = task.summary(scores)
+    assert "  another's picture" in said and "  by way of text:en" in said
+    assert "text:tr->text:ko*" in said and 0 < task.merit(scores) < 100
 
 
 def test_what_cannot_be_is_told(learned):
