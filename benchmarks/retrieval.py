@@ -186,7 +186,7 @@ def _draw(run, dataset, queries, path, asked=None, split="test", asked_split="te
                 value = item[field]["value"][tags.index(language)]
                 nearest = search(endpoints, gallery, field, value, language, 5)
                 found = [(gallery.values[place], f"{cosine:.2f}", gallery.ids[place] == item["id"].decode()) for place, cosine in nearest]
-                drawn.append({"name": f"{language}: {value.decode() if field == 'text' else 'speech'}"[:60], "audio": value if field == "audio" else None, "found": found})
+                drawn.append({"name": f"{language}: {value.decode() if field == 'text' else 'speech'}", "audio": value if field == "audio" else None, "found": found})
                 break
     print(retrieval_picture(drawn, path))
 

@@ -1,5 +1,7 @@
 """Pictures of what a model does."""
 
+import textwrap
+
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure  # Not pyplot: its backend is the user's.
@@ -17,17 +19,19 @@ def retrieval_picture(queries, path, title=""):
         The path.
     """
     columns = 1 + max(len(query["found"]) for query in queries)
-    figure = Figure(figsize=(1.0 + 1.7 * columns, 0.95 * len(queries) + 0.5))
-    grid = figure.subplots(len(queries), columns, squeeze=False, width_ratios=[1.8] + [1] * (columns - 1))
+    pictures = [[tf.io.decode_image(picture, expand_animations=False).numpy().squeeze() for picture, _, _ in query["found"]] for query in queries]
+    wide = 0.95 * float(np.clip(np.median([one.shape[1] / one.shape[0] for some in pictures for one in some]), 1.0, 2.5))  # Inches.
+    figure = Figure(figsize=(3.4 + (wide + 0.2) * (columns - 1), 1.1 * len(queries) + 0.5))
+    grid = figure.subplots(len(queries), columns, squeeze=False, width_ratios=[3.0] + [wide] * (columns - 1))
     figure.suptitle(title, fontsize=11)
-    for row, query in zip(grid, queries):
+    for row, query, found in zip(grid, queries, pictures):
         for axis in row:
             axis.set_xticks([])
             axis.set_yticks([])
             axis.set_frame_on(False)
         _draw_query(row[0], query)
-        for axis, (picture, caption, right) in zip(row[1:], query["found"]):
-            axis.imshow(tf.io.decode_image(picture, expand_animations=False).numpy().squeeze(), cmap="gray")
+        for axis, picture, (_, caption, right) in zip(row[1:], found, query["found"]):
+            axis.imshow(picture, cmap="gray")
             axis.set_frame_on(True)
             for spine in axis.spines.values():
                 spine.set(color="#2a9d3a" if right else "#c8372d", linewidth=2.5)
@@ -38,7 +42,9 @@ def retrieval_picture(queries, path, title=""):
 
 
 def _draw_query(axis, query):
-    axis.set_title(query["name"], fontsize=9, loc="left", y=0.55 if query["audio"] else 0.35)
+    lines = textwrap.wrap(query["name"], 38)
+    words = "\n".join(lines[:3] if len(lines) < 4 else [*lines[:2], lines[2][:37] + "\u2026"])
+    axis.text(0.0, 0.95 if query["audio"] else 0.5, words, fontsize=9, transform=axis.transAxes, va="top" if query["audio"] else "center")
     if query["audio"]:
         samples = tf.audio.decode_wav(query["audio"])[0].numpy()[:, 0]
         ends = np.linspace(0, len(samples), 201).astype(int)
