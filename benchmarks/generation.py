@@ -8,12 +8,16 @@ DATA is a folder with the tables `multi30k` and `flickr8k`. What is asked is the
     twelve       multi30k, one model for all twelve directions of four languages
     held_out     the same without a Czech text beside a French one; those two directions also by way of English
     captions     flickr8k, 6,000 photos with five captions each to train on
+    sample       the embedded sample: numbers never seen, from pictures, words of nine languages and speech of three to words; from pictures to Turkish, and from French speech to
+                 anything but French, is never trained
 """
 
 import collections
 import time
 
-from tables import ingest, main, rows_of, score
+from tables import command, ingest, main, rows_of, score
+
+from cross_modal import samples
 
 TRANSLATION = {
     "features": {"text": {"vocab_size": 6000, "length": 64}},
@@ -29,6 +33,15 @@ CAPTIONS = {
     "options": {"dim": 256, "dropout": 0.3, "length": 32},
     "training": {"epochs": 120, "batch_size": 128, "learning_rate": 1e-3, "weight_decay": 0.1, "ema": 0.999, "precision": "mixed_bfloat16"},
     "training.augment.image": {"crop": 0.35, "rotation": 5, "flip": True, "brightness": 0.2, "contrast": 0.3, "saturation": 0.3, "erase": 0.3},
+}
+
+SAMPLE = {
+    "features": {"image": {}, "text": {"vocab_size": 600, "length": 40}, "audio": {"bins": 40, "hop_ms": 20}},
+    "towers": {"image": {"kind": "cnn", "normalization": "layer"}, "text": {"kind": "gru"}, "audio": {"kind": "crnn", "normalization": None}},
+    "decoder": {"kind": "gru", "depth": 1},
+    "options": {"dim": 128, "length": 40, "beams": 4, "routes": ["*->*", "!image->text:tr", "!audio:fr->*", "audio:fr->text:fr"]},
+    "training": {"epochs": 12, "steps_per_epoch": 100, "batch_size": 64},
+    "training.augment": {"image": {"rotation": 5, "shift": 0.05, "scale": 0.05}, "audio": {"time_mask": 0.1, "bin_mask": 0.1}},
 }
 
 
@@ -87,5 +100,23 @@ def captions(data, out, seeds):
     return found
 
 
+def sample(data, out, seeds):
+    found = collections.defaultdict(list)
+    table = out / "sample" / "items.jsonl"
+    if not table.exists():
+        samples.write_sample(table.parent)
+    command("ingest", table, "--out", out / "sample" / "dataset")
+    for seed in seeds:
+        scores, seconds = timed(out / "sample" / "dataset", out / "sample" / f"run-{seed}", seed, SAMPLE)
+        for name in ("image", "text", "audio"):
+            for trained in (True, False):
+                some = [row["exact"] for row in scores["routes"] if row["trained"] == trained and row["route"].startswith(name)]
+                if some:
+                    found[f"from {name}, {len(some)} routes {'trained' if trained else 'never trained'}: exact"].append(sum(some) / len(some))
+                    found[f"from {name}, {'trained' if trained else 'never trained'}: lowest"].append(min(some))
+        found["minutes"].append(seconds / 60)
+    return found
+
+
 if __name__ == "__main__":
-    main(__doc__, {function.__name__: function for function in (translation, twelve, held_out, captions)}, "generation", 1)
+    main(__doc__, {function.__name__: function for function in (translation, twelve, held_out, captions, sample)}, "generation", 1)
