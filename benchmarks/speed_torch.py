@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from speed import BATCH, STEPS, rows_of  # noqa: E402, rate
+from speed import BATCH, STEPS, rate, rows_of  # noqa: E402
 
 
 def block(a, b):
