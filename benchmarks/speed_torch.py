@@ -4,7 +4,6 @@ import json
 import pathlib
 import resource
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from speed import BATCH, STEPS, rows_of  # noqa: E402
+from speed import BATCH, STEPS, rate, rows_of  # noqa: E402
 
 
 def block(a, b):
@@ -161,10 +160,7 @@ def main():
             loss.backward()
             optimizer.step()
 
-    run(max(4, STEPS[case] // 10))
-    began = time.monotonic()
-    run(STEPS[case])
-    found = {"end to end": STEPS[case] * BATCH[case] / (time.monotonic() - began), "parameters": sum(one.numel() for one in model.parameters())}
+    found = {"end to end": rate(run, STEPS[case], BATCH[case]), "parameters": sum(one.numel() for one in model.parameters())}
     print(json.dumps(found | {"GiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
 
 
