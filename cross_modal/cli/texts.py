@@ -70,14 +70,14 @@ def transcribe(options):
 
 
 def _loaded(options, kind):
-    """The task, its endpoint `generate`, and the field that is read; what cannot be is told at once."""
+    """The task, its endpoint `generate`, and the field that is read; what cannot be is told before the model is loaded."""
     from cross_modal.cli.runs import load_run
+    from cross_modal.config import load_task
 
-    config, task, model = load_run(options.run)
-    endpoint = task.endpoints(model).get("generate")
-    if endpoint is None:
+    config, task = load_task(options.run)
+    if not hasattr(task, "answered"):
         raise ValueError(f"Expected a run that writes texts, made with --task generation. Received: {options.run}, a run of {config['task']}")
-    fields = [name for name in endpoint.signature if name in task.features and task.features[name].kind == kind]
+    fields = [name for name in task.sources if task.features[name].kind == kind]
     if not fields or (options.field or fields[0]) not in fields:
         raise ValueError(f"Expected a field of {kind} that the run reads: {', '.join(fields) or 'there is none'}. Received: {options.field or 'no --field'}")
     if len(fields) > 1 and not options.field:
@@ -86,12 +86,14 @@ def _loaded(options, kind):
         raise ValueError(f"Expected --to, one of {', '.join(task.answered)}. Received: none")
     if options.to is not None and options.to not in task.answered:
         raise ValueError(f"Expected --to to be a language that the run was taught to write: {', '.join(task.answered)}. Received: {options.to}")
-    read = [kind.partition(":")[2] for sources, _ in task.trained for kind in sources if kind.partition(":")[0] == (options.field or fields[0])]
+    field = options.field or fields[0]
+    read = {kind.partition(":")[2] for sources, _ in task.trained for kind in sources if kind.partition(":")[0] == field} - {""}
     if options.source and options.source not in read:
-        raise ValueError(f"Expected --from to be a language that the run was taught to read: {', '.join(sorted(filter(None, set(read)))) or 'none'}. Received: {options.source}")
+        raise ValueError(f"Expected --from to be a language that the run was taught to read: {', '.join(sorted(read)) or 'none'}. Received: {options.source}")
     if options.n_best is not None and not 1 <= options.n_best <= task.beams:
         raise ValueError(f"Expected --n-best between 1 and the {task.beams} beams of the run. Received: {options.n_best}")
-    return task, endpoint, options.field or fields[0]
+    _, task, model = load_run(options.run)
+    return task, task.endpoints(model)["generate"], field
 
 
 def _lines(name):
