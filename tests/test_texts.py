@@ -1,5 +1,6 @@
 """The verbs that write texts, on the command line, as a user runs them."""
 
+import argparse
 import io
 import json
 
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 
 from cross_modal import cli
+from cross_modal.cli import texts
 
 SETTINGS = [
     "features={image: {size: [8, 20], channels: 1}, text: {vocab_size: 400, length: 16}, audio: {bins: 16, hop_ms: 25, seconds: 3}}", "towers.image.widths=[4]",
@@ -42,6 +44,11 @@ def test_translate_answers_line_by_line(run, capsys, monkeypatch, tmp_path):
     assert cli.main(["translate", str(run), str(tmp_path / "lines.txt"), "--from", "en", "--to", "de", "--n-best", "2"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [len(row["texts"]) for row in rows] == [2, 2] and all(row["scores"] == sorted(row["scores"], reverse=True) for row in rows)
+
+
+def test_an_answer_is_one_line(capsys):
+    texts._say(argparse.Namespace(n_best=None), [("a\nb\r\u2028c", -1.0)])
+    assert capsys.readouterr().out == "a b  c\n"
 
 
 def test_caption_and_transcribe_take_files(run, capsys, tmp_path):

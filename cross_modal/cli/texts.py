@@ -127,6 +127,6 @@ def _say(options, texts, start=None, end=None):
     if options.n_best:
         line = json.dumps({**times, "texts": [text for text, _ in texts[: options.n_best]], "scores": [score for _, score in texts[: options.n_best]]}, ensure_ascii=False)
     else:
-        text = texts[0][0] if texts else ""
+        text = " ".join(texts[0][0].splitlines()) if texts else ""  # An answer is a line, whatever a model writes.
         line = f"{start:.2f}\t{end:.2f}\t{text}" if times else text
     print(line, flush=True)
