@@ -32,7 +32,7 @@ _VERBS = {
     ),
     "translate": (
         "write texts in another language, a line each",
-        "echo 'Two dogs run.' | cross-modal translate saved_models/first --to de\n  cross-modal translate saved_models/first lines.txt --from en --to de --n-best 3",
+        "cross-modal translate saved_models/first lines.txt --to de\n  echo 'Two dogs run.' | cross-modal translate saved_models/first --from en --to de --n-best 3",
     ),
     "transcribe": ("write what is said in recordings", "cross-modal transcribe saved_models/first talk.mp3 --to fr --times"),
     "caption": ("write what is seen in pictures", "cross-modal caption saved_models/first a.jpg b.png --to en"),

@@ -26,7 +26,7 @@ class PositionEncoding(keras.layers.Layer):
         waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=1)[:, :dim]
         return states + ops.cast(waves, states.dtype)
 
-    def compute_output_shape(self, input_shape, first=0):
+    def compute_output_shape(self, input_shape):
         return input_shape
 
 
