@@ -7,7 +7,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["fusion", "losses", "metrics", "testing", "towers"],
+    submodules=["decoders", "fusion", "losses", "metrics", "testing", "towers"],
     submod_attrs={
         "data": ["Dataset", "TableError", "batches", "ingest", "learn_features"],
         "evaluation": ["evaluate"],
@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "galleries": ["build_gallery", "load_gallery", "search"],
         "samples": ["write_sample"],
         "serving": ["predict"],
-        "tasks": ["Alignment", "Classification", "Task"],
+        "tasks": ["Alignment", "Classification", "Generation", "Task"],
         "training": ["fit"],
         "tuning": ["tune"],
     },

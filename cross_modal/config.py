@@ -10,14 +10,15 @@ import re
 
 import yaml
 
-from cross_modal import fusion, tasks, towers, training
+from cross_modal import decoders, fusion, tasks, towers, training
 from cross_modal.data import Dataset, learn_features
 from cross_modal.features import Feature, Language
 
-_KEYS = ("task", "dataset", "seed", "features", "towers", "fusion", "options", "training")
-_TASKS = {"alignment": tasks.Alignment, "classification": tasks.Classification}
+_KEYS = ("task", "dataset", "seed", "features", "towers", "fusion", "decoder", "options", "training")
+_TASKS = {"alignment": tasks.Alignment, "classification": tasks.Classification, "generation": tasks.Generation}
 _TOWERS = {"image": "cnn", "text": "lstm", "audio": "crnn"}
 _INPUTS = tuple(_TOWERS)
+_MODULES = {"fusion": (fusion, "concat"), "decoder": (decoders, "transformer")}  # And the part that is taken where none is named.
 
 
 class _Loader(yaml.SafeLoader):
@@ -118,14 +119,18 @@ def resolve(config):
         tower = dict((config.get("towers") or {}).get(name) or {})
         function = _named(tower.setdefault("kind", _TOWERS[dataset.fields[name].kind]), _parts(getattr(towers, dataset.fields[name].kind)), f"towers.{name}.kind")
         full["towers"][name] = {"kind": tower.pop("kind"), **_filled(function, tower, f"towers.{name}", {"feature", "dim", "name", "languages"})}
-    reserved = {"features", "languages", "towers", "fusion"}
-    if "fusion" in inspect.signature(kind).parameters:
-        joined = dict(config.get("fusion") or {})
-        function = _named(joined.setdefault("kind", "concat"), _parts(fusion), "fusion.kind")
-        full["fusion"] = {"kind": joined.pop("kind"), **_filled(function, joined, "fusion", {"sources"})}
-    elif config.get("fusion"):
-        raise ConfigError(f"Expected no key fusion: the task {task} joins no states. Received: fusion={config['fusion']}")
+    reserved = {"features", "languages", "towers", *_MODULES}
+    for key, (module, default) in _MODULES.items():
+        if key in inspect.signature(kind).parameters:
+            part = dict(config.get(key) or {})
+            function = _named(part.setdefault("kind", default), _parts(module), f"{key}.kind")
+            full[key] = {"kind": part.pop("kind"), **_filled(function, part, key, {"sources", "name"})}
+        elif config.get(key):
+            raise ConfigError(f"Expected no key {key}: the task {task} has none. Received: {key}={config[key]}")
     full["options"] = _filled(kind, config.get("options") or {}, "options", reserved)
+    if "kinds" in full["options"] and not full["options"]["kinds"]:
+        views = {view for views in dataset.describe()["views"].values() for view in views}
+        full["options"]["kinds"] = sorted(view for view in views if view.partition(":")[0] in chosen)
     full["training"] = _filled(training.fit, config.get("training") or {}, "training", {"task", "dataset", "run", "seed", "resume", "progress"})
     return full
 
@@ -157,8 +162,7 @@ def make_task(config, features, languages):
         `Task`.
     """
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
-    if "fusion" in config:
-        arguments["fusion"] = _bound(config["fusion"], _parts(fusion))
+    arguments |= {key: _bound(config[key], _parts(module)) for key, (module, _) in _MODULES.items() if key in config}
     arguments["towers"] = {name: _bound(tower, _parts(getattr(towers, features[name].kind))) for name, tower in config["towers"].items()}
     return _named(config["task"], _TASKS, "task")(features, languages, **arguments)
 
@@ -196,10 +200,10 @@ def load_task(run):
 
 
 def _parts(module):
-    """The towers or fusions of a module: what takes the arguments of one."""
+    """The towers, fusions or decoders of a module: what takes the arguments of one."""
     public = {name: part for name, part in vars(module).items() if inspect.isfunction(part) and not name.startswith("_")}
     first = {name: list(inspect.signature(part).parameters) for name, part in public.items()}
-    return {name: part for name, part in public.items() if first[name][:1] == ["sources"] or first[name][:3] == ["feature", "dim", "name"]}
+    return {name: part for name, part in public.items() if first[name][:1] in (["sources"], ["name"]) or first[name][:3] == ["feature", "dim", "name"]}
 
 
 def _bound(part, known):

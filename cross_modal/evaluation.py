@@ -15,7 +15,7 @@ def evaluate(task, model, dataset, split="test", batch_size=64, run=None, baseli
         dataset: `Dataset`.
         split: name of the split.
         batch_size: items in a batch.
-        run: folder of the run, to keep the scores in its `metrics.json` under the name of the split; or None.
+        run: folder of the run, to keep the scores in its `metrics.json` under the name of the split, and answers, where there are, in `predictions-SPLIT.jsonl`; or None.
         baseline: whether the task's baseline is scored too, once for a run and split.
 
     Returns:
@@ -23,7 +23,11 @@ def evaluate(task, model, dataset, split="test", batch_size=64, run=None, baseli
     """
     path = None if run is None else pathlib.Path(run) / "metrics.json"
     kept = json.loads(path.read_text()) if path and path.exists() else {}
-    scores = task.score(model, batches(dataset, split, task.features, task.languages, batch_size, cache=False))
+    scores = task.score(model, batches(dataset, split, task.features, task.languages, batch_size, cache=False, again=task.again, raw=bool(task.again)))
+    predictions = scores.pop("predictions", None)
+    if path and predictions is not None:
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
+        path.with_name(f"predictions-{split}.jsonl").write_text(lines, encoding="utf-8")
     plain = (kept.get(split, {}).get("baseline") or task.baseline(dataset, split)) if baseline else {}
     scores |= {"baseline": plain} if plain else {}
     if path:

@@ -104,3 +104,35 @@ def _triplet(logits, usable, scale):
 
 
 LOSSES = {"info_nce": _info_nce, "sigmoid": _sigmoid, "triplet": _triplet}
+
+
+@keras.saving.register_keras_serializable("cross_modal")
+class SmoothedCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of the next id, a share of which is spread over all ids.
+
+    | inputs | shape |
+    |---|---|
+    | `y_true`: ids below 2**24 (Keras makes them float32) | int `(batch, time)` |
+    | `y_pred`: logits | float `(batch, time, vocab)` |
+
+    Args:
+        label_smoothing: the share.
+
+    Returns:
+        `call` returns float `(batch, time)`, to be weighted by a mask.
+
+    Source:
+        Szegedy et al. (2016), "Rethinking the Inception Architecture for Computer Vision", section 7.
+    """
+
+    def __init__(self, label_smoothing=0.0, name="cross_entropy", reduction="mean_with_sample_weight", **kwargs):
+        super().__init__(name=name, reduction=reduction, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        logits = ops.cast(y_pred, "float32")
+        right = ops.take_along_axis(logits, ops.cast(y_true, "int32")[:, :, None], axis=-1)[:, :, 0]
+        return ops.logsumexp(logits, axis=-1) - (1.0 - self.label_smoothing) * right - self.label_smoothing * ops.mean(logits, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}

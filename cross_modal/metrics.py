@@ -118,3 +118,36 @@ def bootstrap(counts, resamples=1000, seed=0):
     tables = chance.multinomial(counts.sum(), counts.ravel() / counts.sum(), resamples).reshape(resamples, *counts.shape)
     scores = {"accuracy": np.trace(tables, axis1=1, axis2=2) / counts.sum(), "macro_f1": f1_of(tables)}
     return {name: [round(float(bound), 4) for bound in np.percentile(values, [2.5, 97.5])] for name, values in scores.items()}
+
+
+def text_scores(references, hypotheses, language=""):
+    """Compares texts with what they should be; sacreBLEU and jiwer do the counting.
+
+    Args:
+        references: list of a list of str for each text: any of them is right.
+        hypotheses: list of str.
+        language: tag, for how words are told apart in Chinese, Japanese and Thai.
+
+    Returns:
+        Dict of `bleu` and `chrf`, 0 to 100, with `bleu_signature` and `chrf_signature`; `wer` and `cer`, errors a word and a character of the nearest reference; and
+        `exact`, the share that is a reference.
+    """
+    import jiwer
+    from sacrebleu.metrics import BLEU, CHRF
+
+    tokenize = {"zh": "zh", "ja": "char", "th": "char"}.get(language.partition("-")[0], "13a")
+    most = max(map(len, references))
+    streams = [[right[place] if place < len(right) else None for right in references] for place in range(most)]
+    bleu, chrf = BLEU(tokenize=tokenize), CHRF()
+    scores = {"bleu": bleu.corpus_score(hypotheses, streams).score, "chrf": chrf.corpus_score(hypotheses, streams).score}
+    scores |= {"bleu_signature": str(bleu.get_signature()), "chrf_signature": str(chrf.get_signature())}
+    for name, count in (("wer", jiwer.process_words), ("cer", jiwer.process_characters)):
+        errors = length = 0
+        for right, said in zip(references, hypotheses):
+            found = [count(one, said) for one in right if one.strip()]
+            wrong = [(one.substitutions + one.deletions + one.insertions, one.hits + one.substitutions + one.deletions) for one in found]
+            if wrong:
+                nearest = min(wrong, key=lambda pair: pair[0] / pair[1])
+                errors, length = errors + nearest[0], length + nearest[1]
+        scores[name] = errors / max(length, 1)
+    return scores | {"exact": float(np.mean([said in right for right, said in zip(references, hypotheses)]))}

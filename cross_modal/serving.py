@@ -23,32 +23,36 @@ def ask(endpoint, rows, batch_size=64):
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
-def predict(endpoints, examples, batch_size=64):
+def predict(endpoints, examples, batch_size=64, given=()):
     """Answers for items what the endpoints answer.
 
     Args:
         endpoints: dict of name to `Endpoint`, from `Task.endpoints` or `load`.
         examples: iterable of dicts of `id` and fields, each a dict of `value` and `language`, lists; the first view of a field counts.
         batch_size: items asked at once.
+        given: dict of argument to a value for all items, such as `{"target_language": "de"}`.
 
     Yields:
-        Dict of `id` and, for each endpoint for which the item has a value, its outputs as plain values.
+        Dict of `id` and, for each endpoint that asks for nothing but fields of the items and for which an item has a value, its outputs as plain values.
     """
-    endpoints = {name: endpoint for name, endpoint in endpoints.items() if name != "serving_default"}
+    endpoints, given = {name: endpoint for name, endpoint in endpoints.items() if name != "serving_default"}, dict(given)
     chunk = []
     for example in examples:
         chunk.append(example)
         if len(chunk) == batch_size:
-            yield from _predict_chunk(endpoints, chunk)
+            yield from _predict_chunk(endpoints, chunk, given)
             chunk = []
-    yield from _predict_chunk(endpoints, chunk)
+    yield from _predict_chunk(endpoints, chunk, given)
 
 
-def _predict_chunk(endpoints, chunk):
+def _predict_chunk(endpoints, chunk, given):
     answers = [{"id": example["id"]} for example in chunk]
+    fields = {name for example in chunk for name in example}
+    endpoints = {name: one for name, one in endpoints.items() if all(argument in fields or argument.endswith("_language") for argument in one.signature)}
     for endpoint in endpoints.values():
         rows = [_arguments(endpoint, example) for example in chunk]
         chosen = [place for place, row in enumerate(rows) if row]
+        rows = [{**row, **{name: value for name, value in given.items() if name in endpoint.signature}} for row in rows]
         outputs = ask(endpoint, [rows[place] for place in chosen], len(chunk))
         for name, values in outputs.items():
             for place, value in zip(chosen, values):

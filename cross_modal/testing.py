@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from cross_modal.exporting import export, load
 from cross_modal.features import Feature, Language, featurize_batch, featurize_views
+from cross_modal.layers import Decoder
 from cross_modal.tasks import Endpoint, Task
 
 
@@ -121,6 +122,35 @@ def check_fusion(fusion, dim=16):
     _near(padded["states"][padded["mask"]], states[mask], "the same states with more padding")
     fusion({"text": inputs["text"]})
     _near(_call(_reloaded(model), x)["states"], states, "a reloaded fusion to give the same")
+
+
+def check_decoder(decoder, dim=16):
+    """Checks a decoder: step by step it gives what it gives at once; what comes later, is masked or pads does not matter, and what is there does.
+
+    Args:
+        decoder: function from a name to a `layers.Decoder`.
+        dim: size of a state.
+    """
+    layer, draw = decoder("checked"), np.random.default_rng(0)
+    inputs = [keras.Input((None, dim)), keras.Input((None, dim)), keras.Input((None,), dtype="bool")]
+    model = keras.Model(inputs, {"written": layer(*inputs)})
+    _expect(isinstance(layer, Decoder) and layer.name == "checked", f"a layers.Decoder named 'checked', received {layer!r}")
+    mask = np.array([[True] * 4, [True, True, False, False], [False] * 4])  # The last has nothing to read.
+    x, states = draw.normal(size=(3, 5, dim)).astype("float32"), draw.normal(size=(3, 4, dim)).astype("float32")
+    whole = _call(model, [x, states, mask])["written"]
+    _expect(whole.shape == x.shape and np.isfinite(whole).all(), f"finite values {x.shape}, received {whole.shape}")
+    memory = layer.begin(states, mask, 5)
+    for place in range(5):
+        one, memory = layer.step(x[:, place], place, memory)
+        _near(one, whole[:, place], f"step {place} to be as all at once")
+    later = np.concatenate([x[:, :3], np.full_like(x[:, 3:], 9.0)], 1)
+    _near(_call(model, [later, states, mask])["written"][:, :3], whole[:, :3], "what comes later not to matter")
+    _near(_call(model, [x, np.where(mask[:, :, None], states, 9.0).astype("float32"), mask])["written"], whole, "what is masked not to matter")
+    padded = [x, np.pad(states, [[0, 0], [0, 3], [0, 0]]), np.pad(mask, [[0, 0], [0, 3]])]
+    _near(_call(model, padded)["written"], whole, "the same with more padding")
+    moved = np.abs(_call(model, [x, states + np.eye(1, 4, 1, dtype="float32").reshape(1, 4, 1), mask])["written"] - whole).max(axis=(1, 2))
+    _expect(moved[0] > 1e-4 and moved[1] > 1e-4, f"what is there to matter, received changes of {moved}")
+    _near(_call(_reloaded(model), [x, states, mask])["written"], whole, "a reloaded decoder to give the same")
 
 
 def check_task(task, batch, raw):

@@ -87,7 +87,7 @@ def fit(
     def data(split, seed, start=0):
         made = batches(
             dataset, split, task.features, task.languages, batch_size, draws=task.draws, drawn_first=task.drawn_first, seed=seed, bucket_by=bucket_by if seed is not None else None,
-            cache=cache, start=start, augment=augment or {}, modality_dropout=modality_dropout, mixup=mixup, oversample=oversample or {},
+            cache=cache, start=start, augment=augment or {}, modality_dropout=modality_dropout, mixup=mixup, oversample=oversample or {}, again=task.again, choose=task.choose,
         )  # fmt: skip
         return made.map(task.example)
 

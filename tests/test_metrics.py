@@ -119,3 +119,13 @@ def test_bootstrap_covers_and_narrows():
 @pytest.mark.parametrize("candidates, k, relevant, expected", [(10, 1, 1, 0.1), (10, 5, 1, 0.5), (10, 1, 3, 0.3), (4, 2, 2, 1 - 2 / 4 * 1 / 3), (3, 5, 1, 1.0), (5, 3, 3, 1.0)])
 def test_chance_of_a_random_order(candidates, k, relevant, expected):
     assert metrics.chance_at(candidates, k, relevant) == pytest.approx(expected)
+
+
+def test_texts_are_compared_by_hand():
+    scores = metrics.text_scores([["a b c d e"], ["one two", "eins zwei"]], ["a b c d e", "eins zwo"])
+    assert scores["exact"] == 0.5 and scores["wer"] == pytest.approx(1 / 7) and scores["cer"] == pytest.approx(2 / 18)
+    assert 0 < scores["bleu"] < 100 and scores["bleu_signature"].startswith("nrefs:") and scores["chrf_signature"].startswith("nrefs:")
+    same = metrics.text_scores([["das ist ein Haus", "es ist ein Haus"]] * 2, ["das ist ein Haus", "es ist ein Haus"])
+    assert same["bleu"] == pytest.approx(100) and same["chrf"] == pytest.approx(100) and same["wer"] == 0
+    assert metrics.text_scores([["我们 走 吧"]], ["我们走吧"], "zh-CN")["bleu"] > 50, "Chinese is compared by character"
+    assert metrics.text_scores([["a"], ["b"]], ["", "b"])["wer"] == 0.5

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from cross_modal.cli import data, runs
+from cross_modal.cli import data, runs, texts
 
 _VERBS = {
     "demo": ("train, score, export and query on the embedded sample, in one go", "cross-modal demo --out saved_models/demo"),
@@ -30,6 +30,12 @@ _VERBS = {
         "find what is nearest to a text, picture or sound",
         "cross-modal search saved_models/first text:tr=yüz --target image\n  cross-modal search saved_models/first audio:fr=question.wav --target text --language en",
     ),
+    "translate": (
+        "write texts in another language, a line each",
+        "cross-modal translate saved_models/first lines.txt --to de\n  echo 'Two dogs run.' | cross-modal translate saved_models/first --from en --to de --n-best 3",
+    ),
+    "transcribe": ("write what is said in recordings", "cross-modal transcribe saved_models/first talk.mp3 --to fr --times"),
+    "caption": ("write what is seen in pictures", "cross-modal caption saved_models/first a.jpg b.png --to en"),
     "serve": ("answer requests over HTTP, as TensorFlow Serving and the Open Inference Protocol do", "cross-modal serve saved_models/first --port 8080"),
     "export": ("write a SavedModel that takes raw strings and bytes", "cross-modal export saved_models/first"),
 }
@@ -51,7 +57,7 @@ def main(arguments=None):
     try:
         if options.verb not in _WITHOUT_TENSORFLOW:
             _load_quietly()
-        getattr(data if hasattr(data, options.verb) else runs, options.verb)(options)
+        next(getattr(part, options.verb) for part in (data, runs, texts) if hasattr(part, options.verb))(options)
     except (ValueError, KeyError, OSError, ModuleNotFoundError) as error:
         if options.debug:
             raise
@@ -95,4 +101,5 @@ def _parser():
         made[name].add_argument("--debug", action="store_true", help="show where an error comes from")
     data.add_arguments(made)
     runs.add_arguments(made)
+    texts.add_arguments(made)
     return parser

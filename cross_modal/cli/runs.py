@@ -15,7 +15,7 @@ def add_arguments(verbs):
         add = verbs[name].add_argument
         add("dataset", nargs="?", help="folder of the dataset; may stand in --config instead")
         add("--run", required=True, help="folder of the run")
-        add("--task", help="alignment, classification, or module:name")
+        add("--task", help="alignment, classification, generation, or module:name")
         add("--config", metavar="RUN.YAML", help="take the keys from this file")
         add("--set", action="append", default=[], metavar="A.B=VALUE", help="set a key of run.yaml; may be repeated")
     add = verbs["tune"].add_argument
@@ -34,6 +34,7 @@ def add_arguments(verbs):
     add = verbs["predict"].add_argument
     add("table", help="CSV, JSONL, Parquet or a folder, of any length; media are paths relative to it; rows of one item stand below each other")
     add("--out", metavar="ANSWERS.JSONL", help="write here; a call that was stopped is gone on with")
+    add("--to", metavar="LANGUAGE", help="where texts are written, their language; may be left out where there is but one")
     add = verbs["search"].add_argument
     add("query", metavar="FIELD[:LANGUAGE]=VALUE", help="what to look for: a text, or the path of a picture or recording")
     add("--target", default="image", metavar="FIELD", help="field to find (%(default)s)")
@@ -97,7 +98,8 @@ def tune(options):
     print(f"{options.run}: the run of the best trial, tune.csv, tune.png, trials. Next: cross-modal evaluate {options.run}")
 
 
-def _loaded(run):
+def load_run(run):
+    """Returns the configuration, the task and the model of a run."""
     import keras
 
     from cross_modal.config import load_task
@@ -112,7 +114,7 @@ def evaluate(options):
     from cross_modal import evaluation
     from cross_modal.data import Dataset
 
-    config, task, model = _loaded(options.run)
+    config, task, model = load_run(options.run)
     dataset = Dataset(options.dataset or config["dataset"])
     print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=options.run, baseline=not options.no_baseline and not options.dataset)))
 
@@ -125,9 +127,10 @@ def predict(options):
     from cross_modal.data import read_examples
     from cross_modal.data.sources import open_source
 
-    _, task, model = _loaded(options.run)
+    _, task, model = load_run(options.run)
     endpoints = task.endpoints(model)
     kinds = {name: feature.kind for name, feature in task.features.items() if any(name in endpoint.signature for endpoint in endpoints.values())}
+    given = {"target_language": options.to} if options.to else {}
     source = open_source(options.table)
     part = _part(options, source)
     done = _whole_lines(part)
@@ -140,7 +143,7 @@ def predict(options):
 
     count = bad = 0
     with open(part, "a", encoding="utf-8") if part else contextlib.nullcontext(sys.stdout) as file:
-        for answer in tqdm(serving.predict(endpoints, seen()), desc="predict", unit=" items", initial=done, disable=not (part and sys.stderr.isatty())):
+        for answer in tqdm(serving.predict(endpoints, seen(), given=given), desc="predict", unit=" items", initial=done, disable=not (part and sys.stderr.isatty())):
             reasons = unusable.popleft()
             for one in reasons:
                 tqdm.write(f"{options.table}, row {one['row']}, field {one['field']}: {one['reason']}: {one['path']}", file=sys.stderr)
@@ -162,7 +165,8 @@ def _part(options, source):
         raise FileExistsError(f"Expected --out to be a new file. Received: {out}. Give another one, or delete it.")
     with (pathlib.Path(options.run) / "model.keras").open("rb") as file:
         model = hashlib.file_digest(file, "sha256").hexdigest()
-    return out.with_name(f"{out.name}.{hashlib.sha256((model + source.identity).encode()).hexdigest()[:12]}.part")
+    asked = hashlib.sha256((model + source.identity + (options.to or "")).encode())
+    return out.with_name(f"{out.name}.{asked.hexdigest()[:12]}.part")
 
 
 def _whole_lines(part):
@@ -183,7 +187,7 @@ def search(options):
     from cross_modal.data import media
     from cross_modal.data.schema import UNDETERMINED, parse_column
 
-    config, task, model = _loaded(options.run)
+    config, task, model = load_run(options.run)
     column, equals, value = options.query.partition("=")
     if not equals:
         raise ValueError(f"Expected a query FIELD[:LANGUAGE]=VALUE, such as text:tr=yüz or image=cat.png. Received: {options.query!r}")
@@ -224,7 +228,7 @@ def export(options):
     from cross_modal import exporting
     from cross_modal.cli.data import describe_path
 
-    _, task, model = _loaded(options.run)
+    _, task, model = load_run(options.run)
     folder = exporting.export(task, model, options.out or pathlib.Path(options.run) / "export")
     describe_path(folder)
     print(f"\n{folder}: a SavedModel that takes raw strings and bytes, for TensorFlow Serving, KServe, or tf.saved_model.load")
@@ -241,7 +245,7 @@ def serve(options):
     path = pathlib.Path(options.path)
     folder = path if (path / "saved_model.pb").exists() else path / "export"
     if not (folder / "saved_model.pb").exists():
-        _, task, model = _loaded(path)
+        _, task, model = load_run(path)
         exporting.export(task, model, folder)
     name = options.name or (path.resolve().parent.name if path.name == "export" else path.resolve().name)
     endpoints = exporting.load(folder)

@@ -14,7 +14,7 @@ _LENGTHS = [8] + [step << power for power in range(2, 28) for step in (3, 4)]
 
 def batches(
     dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0, augment=(), modality_dropout=0.0, mixup=0.0,
-    oversample=(), drawn_first=(),
+    oversample=(), drawn_first=(), again=(), choose=None, raw=False,
 ):  # fmt: skip
     """Makes batches of the drawn views of each item.
 
@@ -39,6 +39,10 @@ def batches(
         oversample: with a seed, dict of field (a label, or another one for its languages) to a power: 0 leaves the classes as they are, 1 shows the items of a rare one
             as often as those of the most common.
         drawn_first: with `draws`, dict of field to languages whose views are drawn before those of others.
+        again: dict of another name to a field, whose views are drawn once more under that name, by themselves, and are not augmented there.
+        choose: function from a dict of field to the languages of its views, int32 `(views,)`, and a seed `(2,)` to a dict of field to the places of those views that are
+            drawn, in place of views at random; without a seed the same are drawn each time.
+        raw: whether raw values come too, as `raw`, string `(batch, views)`.
 
     Returns:
         `tf.data.Dataset` of dicts: `id`, string `(batch,)`; `item`, int64 `(batch,)`; and each field, a dict of `value` `(batch, views, time, ...)`, `mask`
@@ -49,7 +53,10 @@ def batches(
         KeyError: if the dataset lacks a field.
         ValueError: if an option is for fields of another kind.
     """
-    missing = [name for name in features if name not in dataset.fields]
+    again = dict(again)
+    features = {**features, **{name: features[field] for name, field in again.items()}}
+    draws = None if draws is None else {**dict.fromkeys(again, 1), **draws}
+    missing = [name for name in features if again.get(name, name) not in dataset.fields]
     if missing:
         raise KeyError(f"Expected fields of the dataset: {', '.join(dataset.fields)}. Received: {', '.join(missing)}")
     if bucket_by is not None and (bucket_by not in features or not features[bucket_by].has_time):
@@ -58,13 +65,15 @@ def batches(
     augment = dict(augment) if seed is not None else {}
     augmenting.check_options(augment, {name: feature.kind for name, feature in features.items()})
     items = dataset.items(split)
+    if again:
+        items = items.map(lambda item: {**item, **{name: item[field] for name, field in again.items()}})
     if seed is not None and oversample:
         items = _rated(items, dataset, split, dict(oversample))
     # What is changed before it is featurized is featurized each time; without a cache all is, but only what is drawn.
     heard = {name: chosen for name, options in augment.items() if features[name].kind == "audio" and (chosen := augmenting.chosen(augmenting.audio, options))}
     early = [name for name in features if cache and name not in heard]
     if cache:
-        items = items.map(lambda item: _featurize(item, features, languages, early), num_parallel_calls=_CORES).cache()
+        items = items.map(lambda item: _featurize(item, features, languages, early, raw), num_parallel_calls=_CORES).cache()
     if seed is not None:
         items = items.enumerate().flat_map(lambda step, item: _repeated(item, [seed, step])) if oversample else items
         items = items.shuffle(10_000 if cache else 1_000, seed=seed, reshuffle_each_iteration=True).repeat()
@@ -72,15 +81,18 @@ def batches(
     first = {name: (tags, languages.featurize(tf.constant(list(tags)))) for name, tags in dict(drawn_first).items() if tags and draws is not None}
 
     def draw(step, item):
-        drawn = _draw(item, step, features, draws, seed, first)
+        if choose is not None and draws is not None:
+            drawn = _chosen(item, step, features, languages, choose, seed or 0)
+        else:
+            drawn = _draw(item, step, features, draws, seed, first)
         for name, options in heard.items():
             drawn[name] = _heard(drawn[name], options, [seed, step * len(features) + list(features).index(name)])
-        return _place(_featurize(drawn, features, languages, [name for name in features if name not in early]), features, draws)
+        return _place(_featurize(drawn, features, languages, [name for name in features if name not in early], raw), features, draws)
 
     items = items.enumerate().map(draw, num_parallel_calls=_CORES)
-    items = _batch(items, features, size, bucket_by, drop_remainder=seed is not None)
+    items = _batch(items, features, size, bucket_by, seed is not None, raw)
     if augment or (seed is not None and (modality_dropout or mixup)):
-        items = _augmented(items, features, augment, modality_dropout, mixup, seed)
+        items = _augmented(items, {name: feature for name, feature in features.items() if name not in again}, augment, modality_dropout, mixup, seed)
     if start:
         items = items.skip(start)
     items = items.map(lambda batch: _pad(batch, features), num_parallel_calls=_CORES).prefetch(4)
@@ -95,7 +107,7 @@ def length_for(length):
     return tf.gather(_LENGTHS, tf.searchsorted(_LENGTHS, [tf.cast(length, tf.int32)])[0])
 
 
-def _featurize(item, features, languages, chosen):
+def _featurize(item, features, languages, chosen, kept=False):
     """Featurizes the views of the chosen fields of an item; what it returns can stay in memory."""
     out = {name: item[name] for name in ("id", "rate", *features) if name in item}
     for name in chosen:
@@ -104,6 +116,7 @@ def _featurize(item, features, languages, chosen):
             "value": featurize_views(feature, raw["value"], raw["language"]),
             "language": languages.featurize(raw["language"]),
             "key": raw["key"] if "key" in raw else _key(raw["value"]),
+            **({"raw": raw["value"]} if kept else {}),
         }
     return out
 
@@ -128,6 +141,14 @@ def _draw(item, step, features, draws, seed, first):
     return out
 
 
+def _chosen(item, step, features, languages, choose, seed):
+    """Draws the views that somebody chooses."""
+    tags = {name: item[name]["language"] for name in features}
+    tags = {name: languages.featurize(one) if one.dtype == tf.string else one for name, one in tags.items()}
+    places = choose(tags, [seed, step])
+    return {"id": item["id"], **{name: {key: tf.gather(values, places[name]) for key, values in item[name].items()} for name in features}}
+
+
 def _place(item, features, draws):
     """Pads the views of each field to their number, and adds what tells one item from another."""
     out = {"id": item["id"], "item": tf.strings.to_hash_bucket_fast(item["id"], 2**31 - 1)}
@@ -148,6 +169,8 @@ def _place(item, features, draws):
             "language": tf.pad(field["language"], absent),
             "key": tf.pad(field["key"], absent, constant_values=ABSENT),
         }
+        if "raw" in field:
+            out[name]["raw"] = tf.pad(field["raw"], absent)
         if draws is not None:
             out[name] = {key: tf.ensure_shape(tensor, [count, *tensor.shape[1:]]) for key, tensor in out[name].items()}
     return out
@@ -236,12 +259,12 @@ def _unfolded(tensor, like):
     return tf.ensure_shape(tf.reshape(tensor, tf.concat([tf.shape(like)[:2], tf.shape(tensor)[1:]], 0)), like.shape)
 
 
-def _batch(items, features, size, bucket_by, drop_remainder):
+def _batch(items, features, size, bucket_by, drop_remainder, raw):
     # An absent view of a batch padded in views must keep the key of absence.
     padding = {"id": "", "item": tf.constant(0, tf.int64)}
     for name, feature in features.items():
         zero = tf.zeros((), feature.spec.dtype)
-        padding[name] = {"value": zero, "mask": False, "language": 0, "key": tf.constant(ABSENT, tf.int64)}
+        padding[name] = {"value": zero, "mask": False, "language": 0, "key": tf.constant(ABSENT, tf.int64), **({"raw": ""} if raw else {})}
     if bucket_by is None:
         return items.padded_batch(size, padding_values=padding, drop_remainder=drop_remainder)
     bounds = [length for length in _LENGTHS if length < 2**16]

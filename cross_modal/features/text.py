@@ -31,6 +31,7 @@ class Text(Feature):
     """
 
     kind = "text"
+    start, end = 2, 3  # Ids that stand before and after a text that is written; `featurize` gives neither.
 
     def __init__(self, model, length=128, fold_case=False, punctuation=True, stop_words=None):
         super().__init__(name="text")
@@ -38,7 +39,8 @@ class Text(Feature):
             raise ValueError(f"Expected `length` to be at least 1 subword. Received: length={length}")
         self.model = base64.b64decode(model) if isinstance(model, str) else model
         self.length = int(length)
-        self.vocab_size = sentencepiece.SentencePieceProcessor(model_proto=self.model).vocab_size()
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=self.model)
+        self.vocab_size = self._processor.vocab_size()
         self.spec = tf.TensorSpec((None,), tf.int32)
         self.cleaner = Cleaner(fold_case, punctuation, stop_words)
 
@@ -48,6 +50,14 @@ class Text(Feature):
     def featurize(self, raw):
         # Made where it is used, as a constant of the graph: made once, it would live in TensorFlow's kernel cache, which `keras.utils.set_random_seed` empties.
         return tf_text.SentencepieceTokenizer(self.model).tokenize(raw)[: self.length]
+
+    def count(self, text):
+        """Returns how many subwords a str has, those past `length` included."""
+        return len(self._processor.encode(text))
+
+    def detokenize(self, ids):
+        """Returns the strings `(batch,)` of ids int32 `(batch, time)`; 0 is passed over."""
+        return tf_text.SentencepieceTokenizer(self.model).detokenize(tf.ragged.boolean_mask(ids, ids > 0))
 
     def config(self):
         return {"model": base64.b64encode(self.model).decode(), "length": self.length, **self.cleaner.config()}

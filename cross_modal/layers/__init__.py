@@ -1,5 +1,8 @@
 """Keras layers that towers, fusions and heads are made of; `keras` and `keras.ops` only."""
 
+from cross_modal.layers.decoder import Decoder as Decoder
+from cross_modal.layers.decoder import RecurrentDecoder as RecurrentDecoder
+from cross_modal.layers.decoder import TransformerDecoder as TransformerDecoder
 from cross_modal.layers.embedding import LanguageEmbedding as LanguageEmbedding
 from cross_modal.layers.embedding import PositionEmbedding as PositionEmbedding
 from cross_modal.layers.normalization import PresentBatchNormalization as PresentBatchNormalization

@@ -9,7 +9,7 @@ from keras import layers, ops
 class PositionEncoding(keras.layers.Layer):
     """Adds sines and cosines of the position to the states, for any number of steps; it has no weights.
 
-    Call with `(batch, time, dim)`; returns the same shape.
+    Call with `(batch, time, dim)` and the position of the first step, int; returns the same shape.
 
     Source:
         Vaswani et al. (2017), "Attention Is All You Need", section 3.5.
@@ -19,10 +19,10 @@ class PositionEncoding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def call(self, states):
+    def call(self, states, first=0):
         dim = states.shape[-1]
         rates = ops.convert_to_tensor(10_000.0 ** (-np.arange(0, dim, 2, "float32") / dim))
-        angles = ops.cast(ops.arange(ops.shape(states)[1]), "float32")[:, None] * rates
+        angles = ops.cast(ops.arange(ops.shape(states)[1]) + first, "float32")[:, None] * rates
         waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=1)[:, :dim]
         return states + ops.cast(waves, states.dtype)
 

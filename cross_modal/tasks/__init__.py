@@ -2,5 +2,6 @@
 
 from cross_modal.tasks.alignment import Alignment as Alignment
 from cross_modal.tasks.classification import Classification as Classification
+from cross_modal.tasks.generation import Generation as Generation
 from cross_modal.tasks.task import Endpoint as Endpoint
 from cross_modal.tasks.task import Task as Task

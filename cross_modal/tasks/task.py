@@ -57,6 +57,13 @@ class Task(abc.ABC):
         """Languages of a field whose views are drawn before others; by default none are."""
         return {}
 
+    @property
+    def again(self) -> dict[str, str]:
+        """Further names in a batch, each with the field whose views are drawn once more under it, such as what is written beside what is read."""
+        return {}
+
+    choose = None  # Where views are not drawn by chance: see `choose` of `data.batches`.
+
     @abc.abstractmethod
     def build(self) -> keras.Model:
         """Builds the model, not compiled, from what `example` calls `x` to what it calls `y`."""
@@ -71,7 +78,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def score(self, model, batches) -> dict:
-        """Measures the model on batches of all views, one pass; returns plain values that JSON can hold."""
+        """Measures the model on batches of all views, one pass; returns plain values that JSON can hold. Under `predictions` may stand a list of dicts, a row for each answer."""
 
     @abc.abstractmethod
     def merit(self, scores) -> float:

@@ -1,0 +1,122 @@
+"""How good are texts that are written by models trained from scratch? Translations, captions, transcripts.
+
+    python benchmarks/generation.py DATA translation twelve held_out captions [--seeds 1] [--out saved_models/generation]
+
+DATA is a folder with the tables `multi30k` and `flickr8k`. What is asked is their validation part, never trained on. Runs that are there are not trained again.
+
+    translation  multi30k, one pair of languages a model: Transformers and LSTMs of at most 8 million weights
+    twelve       multi30k, one model for all twelve directions of four languages
+    held_out     the same without a Czech text beside a French one; those two directions also by way of English
+    captions     flickr8k, 6,000 photos with five captions each to train on
+    sample       the embedded sample: numbers never seen, from pictures, words of nine languages and speech of three to words; from pictures to Turkish, and from French speech to
+                 anything but French, is never trained
+"""
+
+import collections
+import time
+
+from tables import command, ingest, main, rows_of, score
+
+from cross_modal import samples
+
+TRANSLATION = {
+    "features": {"text": {"vocab_size": 6000, "length": 64}},
+    "options": {"dim": 256, "dropout": 0.3, "length": 64},
+    "training": {"epochs": 40, "batch_size": 128, "learning_rate": 2e-3, "schedule": "inverse_sqrt", "ema": 0.999, "precision": "mixed_bfloat16", "bucket_by": "target"},
+}
+TRANSFORMER = {"towers.text": {"kind": "transformer", "depth": 3, "mlp_dim": 768, "dropout": 0.3}, "decoder": {"kind": "transformer", "depth": 3, "mlp_dim": 768, "dropout": 0.3}}
+LSTM = {"towers.text": {"kind": "lstm", "depth": 1, "dropout": 0.3}, "decoder": {"kind": "lstm", "depth": 1, "dropout": 0.3}}
+CAPTIONS = {
+    "features": {"image": {"size": [64, 64], "fit": "stretch"}, "text": {"length": 32, "vocab_size": 3000, "fold_case": True}},
+    "towers.image": {"kind": "resnet", "stem": 2, "depth": 1, "dropout": 0.2},
+    "decoder": {"kind": "transformer", "depth": 2, "mlp_dim": 512, "dropout": 0.3},
+    "options": {"dim": 256, "dropout": 0.3, "length": 32},
+    "training": {"epochs": 120, "batch_size": 128, "learning_rate": 1e-3, "weight_decay": 0.1, "ema": 0.999, "precision": "mixed_bfloat16"},
+    "training.augment.image": {"crop": 0.35, "rotation": 5, "flip": True, "brightness": 0.2, "contrast": 0.3, "saturation": 0.3, "erase": 0.3},
+}
+
+SAMPLE = {
+    "features": {"image": {}, "text": {"vocab_size": 600, "length": 40}, "audio": {"bins": 40, "hop_ms": 20}},
+    "towers": {"image": {"kind": "cnn", "normalization": "layer"}, "text": {"kind": "gru"}, "audio": {"kind": "crnn", "normalization": None}},
+    "decoder": {"kind": "gru", "depth": 1},
+    "options": {"dim": 128, "length": 40, "beams": 4, "routes": ["*->*", "!image->text:tr", "!audio:fr->*", "audio:fr->text:fr"]},
+    "training": {"epochs": 12, "steps_per_epoch": 100, "batch_size": 64},
+    "training.augment": {"image": {"rotation": 5, "shift": 0.05, "scale": 0.05}, "audio": {"time_mask": 0.1, "bin_mask": 0.1}},
+}
+
+
+def texts_of(data, languages):
+    """The rows of multi30k in some of its languages, with the validation part to be asked."""
+    rows = [{key: value for key, value in row.items() if not key.startswith("text:") or key.removeprefix("text:") in languages} for row in rows_of(data, "multi30k")]
+    return [{**row, "split": "train" if row["split"] == "train" else "test"} for row in rows]
+
+
+def noted(found, name, scores, seconds):
+    for row in scores["routes"]:
+        said = f"{name}, {row['route']}{'' if row['trained'] else ' (never trained)'}"
+        for key in ("bleu", "chrf"):
+            found[f"{said}, {key}"].append(row[key])
+    found[f"{name}, minutes"].append(seconds / 60)
+
+
+def timed(dataset, run, seed, keys):
+    began = time.monotonic()
+    return score(dataset, run, seed, keys, "generation"), time.monotonic() - began
+
+
+def translation(data, out, seeds):
+    found = collections.defaultdict(list)
+    for target, kinds in (("de", {"transformer": TRANSFORMER, "lstm": LSTM}), ("fr", {"transformer": TRANSFORMER})):
+        dataset = ingest(texts_of(data, ("en", target)), out / f"en-{target}", "--splits", "1,0,0")
+        for kind, keys in kinds.items():
+            for seed in seeds:
+                noted(found, kind, *timed(dataset, out / f"en-{target}" / f"{kind}-{seed}", seed, {**TRANSLATION, **keys, "options.routes": [f"text:en->text:{target}"]}))
+    return found
+
+
+def twelve(data, out, seeds):
+    found = collections.defaultdict(list)
+    dataset = ingest(texts_of(data, ("en", "de", "fr", "cs")), out / "twelve", "--splits", "1,0,0")
+    for seed in seeds:
+        noted(found, "twelve", *timed(dataset, out / "twelve" / f"run-{seed}", seed, {**TRANSLATION, **TRANSFORMER, "training.epochs": 120}))
+    return found
+
+
+def held_out(data, out, seeds):
+    found = collections.defaultdict(list)
+    dataset = ingest(texts_of(data, ("en", "de", "fr", "cs")), out / "twelve", "--splits", "1,0,0")
+    keys = {**TRANSLATION, **TRANSFORMER, "training.epochs": 120, "options.routes": ["text:*->text:*", "!text:cs->text:fr", "!text:fr->text:cs"]}
+    for seed in seeds:
+        noted(found, "ten of twelve", *timed(dataset, out / "twelve" / f"held-out-{seed}", seed, keys))
+    return found
+
+
+def captions(data, out, seeds):
+    found = collections.defaultdict(list)
+    rows = [{**row, "split": "train" if row["split"] == "train" else "test"} for row in rows_of(data, "flickr8k")]
+    dataset = ingest(rows, out / "flickr8k", "--splits", "1,0,0")
+    for seed in seeds:
+        noted(found, "captions", *timed(dataset, out / "flickr8k" / f"run-{seed}", seed, {**CAPTIONS, "options.routes": ["image->text:en"]}))
+    return found
+
+
+def sample(data, out, seeds):
+    found = collections.defaultdict(list)
+    table = out / "sample" / "items.jsonl"
+    if not table.exists():
+        samples.write_sample(table.parent)
+    command("ingest", table, "--out", out / "sample" / "dataset")
+    for seed in seeds:
+        scores, seconds = timed(out / "sample" / "dataset", out / "sample" / f"run-{seed}", seed, SAMPLE)
+        for name in ("image", "text", "audio"):
+            for trained in (True, False):
+                some = [row["exact"] for row in scores["routes"] if row["trained"] == trained and row["route"].startswith(name)]
+                if some:
+                    found[f"from {name}, {len(some)} routes {'trained' if trained else 'never trained'}: exact"].append(sum(some) / len(some))
+                    found[f"from {name}, {'trained' if trained else 'never trained'}: lowest"].append(min(some))
+        found["minutes"].append(seconds / 60)
+    return found
+
+
+if __name__ == "__main__":
+    main(__doc__, {function.__name__: function for function in (translation, twelve, held_out, captions, sample)}, "generation", 1)

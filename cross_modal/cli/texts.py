@@ -1,0 +1,132 @@
+"""The verbs that write texts: thin names over one endpoint, `generate`."""
+
+import itertools
+import json
+import pathlib
+import sys
+
+_KINDS = {"translate": "text", "transcribe": "audio", "caption": "image"}
+
+
+def add_arguments(verbs):
+    """Adds the arguments of the verbs here; `verbs` is a dict of name to parser."""
+    for name, kind in _KINDS.items():
+        add = verbs[name].add_argument
+        add("run", help="folder of the run")
+        if kind == "text":
+            add("files", nargs="*", help="text files, a text a line; the standard input where there are none")
+        else:
+            add("files", nargs="+", help=f"{'recordings' if kind == 'audio' else 'pictures'}, a line each")
+        add("--to", metavar="LANGUAGE", help="language to write; may be left out where there is but one")
+        add("--from", dest="source", default="", metavar="LANGUAGE", help="language of what is read")
+        add("--field", help=f"which one, where the run reads several fields of {kind}")
+        add("--n-best", type=int, metavar="N", help="write a JSON line with the N best, and their scores, instead of a text")
+        if kind == "audio":
+            add("--longest", type=float, metavar="SECONDS", help="cut longer recordings at silences; the length that the run was made for")
+            add("--times", action="store_true", help="a line for each piece, with its seconds")
+
+
+def translate(options):
+    task, endpoint, field = _loaded(options, "text")
+    feature = task.features[field]
+    lines = itertools.chain.from_iterable(_lines(name) for name in options.files) if options.files else (line.rstrip("\n") for line in sys.stdin)
+    number = 0
+    while chunk := list(itertools.islice(lines, 32)):
+        for text in chunk:
+            number += 1
+            count = feature.count(text)
+            if count > feature.length:
+                print(f"line {number}: {count:,} subwords, of which the first {feature.length} are read", file=sys.stderr)
+        for texts in _written(options, endpoint, field, chunk):
+            _say(options, texts)
+
+
+def caption(options):
+    _, endpoint, field = _loaded(options, "image")
+    from cross_modal.data import media
+
+    for path in options.files:
+        raw = _read(path, media.canonical_image)
+        _say(options, [] if raw is None else next(_written(options, endpoint, field, [raw])))
+
+
+def transcribe(options):
+    import functools
+
+    task, endpoint, field = _loaded(options, "audio")
+    from cross_modal.data import media
+    from cross_modal.data.segments import cut_at_silences
+
+    longest = options.longest or getattr(task.features[field], "seconds", 30)
+    for path in options.files:
+        samples = _read(path, functools.partial(media.decode_audio, limits=media.Limits(max_seconds=24 * 3600)))
+        pieces = [] if samples is None else [(0, len(samples))] if len(samples) <= longest * media.SAMPLE_RATE else cut_at_silences(samples, media.SAMPLE_RATE, longest)
+        found = list(_written(options, endpoint, field, [media.encode_wav(samples[start:end]) for start, end in pieces]))
+        if options.times or (options.n_best and len(pieces) > 1):
+            for (start, end), texts in zip(pieces, found):
+                _say(options, texts, start / media.SAMPLE_RATE, end / media.SAMPLE_RATE)
+        else:
+            _say(options, found[0] if len(found) == 1 else [(" ".join(texts[0][0] for texts in found), None)] if found else [])
+
+
+def _loaded(options, kind):
+    """The task, its endpoint `generate`, and the field that is read; what cannot be is told before the model is loaded."""
+    from cross_modal.cli.runs import load_run
+    from cross_modal.config import load_task
+
+    config, task = load_task(options.run)
+    if not hasattr(task, "answered"):
+        raise ValueError(f"Expected a run that writes texts, made with --task generation. Received: {options.run}, a run of {config['task']}")
+    fields = [name for name in task.sources if task.features[name].kind == kind]
+    if not fields or (options.field or fields[0]) not in fields:
+        raise ValueError(f"Expected a field of {kind} that the run reads: {', '.join(fields) or 'there is none'}. Received: {options.field or 'no --field'}")
+    if len(fields) > 1 and not options.field:
+        raise ValueError(f"Expected --field, one of {', '.join(fields)}. Received: none")
+    if options.to is None and len(task.answered) > 1:
+        raise ValueError(f"Expected --to, one of {', '.join(task.answered)}. Received: none")
+    if options.to is not None and options.to not in task.answered:
+        raise ValueError(f"Expected --to to be a language that the run was taught to write: {', '.join(task.answered)}. Received: {options.to}")
+    field = options.field or fields[0]
+    read = {kind.partition(":")[2] for sources, _ in task.trained for kind in sources if kind.partition(":")[0] == field} - {""}
+    if options.source and options.source not in read:
+        raise ValueError(f"Expected --from to be a language that the run was taught to read: {', '.join(sorted(read)) or 'none'}. Received: {options.source}")
+    if options.n_best is not None and not 1 <= options.n_best <= task.beams:
+        raise ValueError(f"Expected --n-best between 1 and the {task.beams} beams of the run. Received: {options.n_best}")
+    _, task, model = load_run(options.run)
+    return task, task.endpoints(model)["generate"], field
+
+
+def _lines(name):
+    with pathlib.Path(name).open(encoding="utf-8", errors="replace") as file:
+        yield from (line.rstrip("\n") for line in file)
+
+
+def _read(path, decode):
+    """What a file holds, or None, with a line that says why."""
+    from cross_modal.data import media
+
+    try:
+        return decode(media.read_media(pathlib.Path(path).parent, pathlib.Path(path).name))
+    except media.MediaError as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return None
+
+
+def _written(options, endpoint, field, values):
+    """For each value its texts, best first, pairs of text and score; none for an empty one."""
+    from cross_modal.serving import ask
+
+    rows = [{field: value, f"{field}_language": options.source, "target_language": options.to or ""} for value in values]
+    answers = ask(endpoint, rows, 32)
+    for place, row in enumerate(rows):
+        yield [(text.decode(), float(score)) for text, score in zip(answers["texts"][place], answers["scores"][place])] if row[field].strip() else []
+
+
+def _say(options, texts, start=None, end=None):
+    times = {} if start is None else {"start": round(start, 2), "end": round(end, 2)}
+    if options.n_best:
+        line = json.dumps({**times, "texts": [text for text, _ in texts[: options.n_best]], "scores": [score for _, score in texts[: options.n_best]]}, ensure_ascii=False)
+    else:
+        text = " ".join(texts[0][0].splitlines()) if texts else ""  # An answer is a line, whatever a model writes.
+        line = f"{start:.2f}\t{end:.2f}\t{text}" if times else text
+    print(line, flush=True)

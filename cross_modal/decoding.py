@@ -1,0 +1,149 @@
+"""Ways to write a sequence step by step, inside the graph.
+
+All take a `step`: a function from ids `(rows,)`, place int `()` and memory to logits `(rows, vocab)` and the memory after it. A memory is a dict of tensors
+`(rows, ...)`; those under a name that begins with `states` are the same at every step and for every hypothesis of an item.
+"""
+
+import keras
+from keras import ops
+
+PADDING = 0
+_NEVER = -1e9
+
+
+def greedy(step, memory, rows, start, end, length):
+    """Takes the likeliest id at each step.
+
+    Args:
+        step: see above.
+        memory: before the first step.
+        rows: number of sequences, int or tensor.
+        start: id that goes in first.
+        end: id that ends a sequence.
+        length: most ids, int.
+
+    Returns:
+        Pair of ids int32 `(rows, length)`, padded with 0 from the end on, which is not in them; and the sum of the log-probabilities, the end's included, `(rows,)`.
+    """
+
+    def pick(logits, place):
+        return ops.argmax(logits, axis=-1)
+
+    return _written(step, memory, rows, start, end, length, pick)
+
+
+def sample(step, memory, rows, start, end, length, temperature=1.0, top_k=0, top_p=1.0, seed=None):
+    """Draws an id at each step.
+
+    Args:
+        step: see above, as `memory`, `rows`, `start`, `end` and `length` in `greedy`.
+        temperature: what logits are divided by; below 1 the likely becomes likelier.
+        top_k: number of likeliest ids to draw among; 0 for all.
+        top_p: the likeliest ids that together have this probability are drawn among.
+        seed: int or `keras.random.SeedGenerator`.
+
+    Returns:
+        As `greedy`; the log-probabilities are those of the model as it is.
+
+    Raises:
+        ValueError: if an option has no meaning.
+
+    Source:
+        Fan et al. (2018), "Hierarchical Neural Story Generation", section 5.4 (top-k); Holtzman et al. (2020), "The Curious Case of Neural Text Degeneration", section 3.1 (top-p).
+    """
+    if temperature <= 0 or top_k < 0 or not 0 < top_p <= 1:
+        raise ValueError(
+            f"Expected `temperature` above 0, `top_k` of at least 0 and `top_p` above 0 and at most 1. Received: temperature={temperature}, top_k={top_k}, top_p={top_p}"
+        )
+    drawn = keras.random.uniform((rows, length), seed=seed)
+
+    def pick(logits, place):
+        count = logits.shape[-1] if not top_k else min(top_k, logits.shape[-1])
+        best, ids = ops.top_k(ops.cast(logits, "float32") / temperature, count)
+        chances = ops.exp(best - ops.logsumexp(best, axis=-1, keepdims=True))
+        sums = ops.cumsum(chances, axis=-1)
+        chances = ops.where(sums - chances < top_p, chances, 0.0)  # The first always stays.
+        sums = ops.cumsum(chances, axis=-1)
+        place = ops.sum(ops.cast(sums <= ops.take(drawn, place, axis=1)[:, None] * sums[:, -1:], "int32"), axis=-1)
+        return ops.take_along_axis(ids, ops.minimum(place, count - 1)[:, None], axis=-1)[:, 0]
+
+    return _written(step, memory, rows, start, end, length, pick)
+
+
+def _written(step, memory, rows, start, end, length, pick):
+    def go_on(place, last, ids, score, done, memory):
+        return ops.logical_and(place < length, ops.logical_not(ops.all(done)))
+
+    def one(place, last, ids, score, done, memory):
+        logits, memory = step(last, place, memory)
+        chosen = ops.cast(pick(logits, place), "int32")
+        chances = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+        gained = ops.take_along_axis(chances, chosen[:, None], axis=-1)[:, 0]
+        score = score + ops.where(done, 0.0, gained)
+        done = ops.logical_or(done, chosen == end)
+        written = ops.where(done, PADDING, chosen)
+        ids = ops.slice_update(ids, (0, place), written[:, None])
+        return place + 1, chosen, ids, score, done, memory
+
+    last = ops.full((rows,), start, "int32")
+    begun = (0, last, ops.zeros((rows, length), "int32"), ops.zeros((rows,), "float32"), ops.zeros((rows,), "bool"), memory)
+    _, _, ids, score, _, _ = ops.while_loop(go_on, one, begun)
+    return ids, score
+
+
+def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0):
+    """Looks for the likeliest sequences, keeping the best few beginnings at each step.
+
+    A sequence that has ended is compared by its log-probability divided by `((5 + ids) / 6) ** length_penalty`, its end counted among the ids. The search ends when nothing that
+    goes on is better, at the length it has, than the worst of as many ended ones as there are beams.
+
+    Args:
+        step: see above, as `memory`, `rows`, `start`, `end` and `length` in `greedy`.
+        beams: number of beginnings kept, and of sequences returned.
+        length_penalty: 0 compares log-probabilities as they are, which are higher for short sequences.
+
+    Returns:
+        Pair of ids int32 `(rows, beams, length)`, best first, padded with 0 from the end on, which is not in them; and the scores that they were compared by, `(rows, beams)`.
+
+    Source:
+        Wu et al. (2016), "Google's Neural Machine Translation System", section 7, without coverage.
+    """
+
+    def penalty(ids):
+        return ((5.0 + ops.cast(ids, "float32")) / 6.0) ** length_penalty
+
+    def go_on(place, alive, scores, ended, marks, memory):
+        unfinished = ops.max(scores, axis=1) / penalty(place) > ops.min(marks, axis=1)
+        return ops.logical_and(place < length, ops.any(unfinished))
+
+    def one(place, alive, scores, ended, marks, memory):
+        last = ops.where(place == 0, start, ops.take(alive, ops.maximum(place - 1, 0), axis=2))  # (rows, beams)
+        logits, memory = step(ops.reshape(last, (-1,)), place, memory)
+        vocab = logits.shape[-1]
+        chances = ops.reshape(ops.log_softmax(ops.cast(logits, "float32"), axis=-1), (-1, beams, vocab)) + scores[:, :, None]
+        # Twice as many as beams: even if half of them end, enough go on.
+        found, where = ops.top_k(ops.reshape(chances, (-1, beams * vocab)), 2 * beams)
+        parent, chosen = where // vocab, where % vocab
+        grown = ops.take_along_axis(alive, parent[:, :, None], axis=1)  # (rows, 2 * beams, length)
+        ends = chosen == end
+        marked = ops.where(ends, found / penalty(place + 1), _NEVER)
+        marks, best = ops.top_k(ops.concatenate([marks, marked], axis=1), beams)
+        ended = ops.take_along_axis(ops.concatenate([ended, grown], axis=1), best[:, :, None], axis=1)
+        scores, best = ops.top_k(ops.where(ends, _NEVER, found), beams)
+        grown = ops.slice_update(grown, (0, 0, place), chosen[:, :, None])
+        alive = ops.take_along_axis(grown, best[:, :, None], axis=1)
+        parent = ops.take_along_axis(parent, best, axis=1) + ops.arange(rows)[:, None] * beams  # Rows of the memory.
+        parent = ops.reshape(parent, (-1,))
+        memory = {name: value if name.startswith("states") else ops.take(value, parent, axis=0) for name, value in memory.items()}
+        return place + 1, alive, scores, ended, marks, memory
+
+    memory = {name: ops.repeat(value, beams, axis=0) for name, value in memory.items()}
+    empty, never = ops.zeros((rows, beams, length), "int32"), ops.full((rows, beams), _NEVER)
+    only = ops.concatenate([ops.zeros((rows, 1)), never[:, 1:]], axis=1)  # All beams are the same at first: one of them is enough.
+    _, alive, scores, ended, marks, _ = ops.while_loop(go_on, one, (0, empty, only, empty, never, memory))
+    # What has not ended at the greatest length stands behind what has.
+    marks = ops.concatenate([marks, scores / penalty(length)], axis=1)
+    behind = ops.concatenate([ops.zeros((rows, beams)), ops.full((rows, beams), _NEVER / 2)], axis=1)
+    _, best = ops.top_k(marks + behind, beams)
+    ids = ops.take_along_axis(ops.concatenate([ended, alive], axis=1), best[:, :, None], axis=1)
+    return ids, ops.take_along_axis(marks, best, axis=1)

@@ -1,0 +1,267 @@
+"""Any views of an item to text in the language asked for."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+from cross_modal import decoders, decoding, route_scores
+from cross_modal import fusion as fusions
+from cross_modal.features import featurize_batch
+from cross_modal.features.label import UNDETERMINED
+from cross_modal.layers import LanguageEmbedding
+from cross_modal.losses import SmoothedCrossEntropy
+from cross_modal.routes import Routes, expand_routes, split_route
+from cross_modal.tasks.task import Endpoint, Task
+
+STRING = tf.TensorSpec((None,), tf.string)
+_TARGET = "target"
+_NO_ANSWER = -1e9
+
+
+@dataclasses.dataclass(frozen=True)
+class Generation(Task):
+    """Learns to write a text in a language from some of the views of an item: to caption, transcribe, translate, or all at once.
+
+    A **route** is some kinds of view and the kind of text that is written from them, such as `image->text:en`, `audio:fr->text:fr`, `image+text:en->text:de`, or
+    `->text:en` from nothing at all, a language model. `text:de->text:de` writes a text from itself, which is worth something with `augment`. Of each item's routes one is drawn.
+
+    Args:
+        features: dict of field to `Feature`.
+        languages: `Language`.
+        towers: dict of field to tower, a function `(feature, dim, name, languages) -> keras.Model`; of fields that no route starts from none is built.
+        target: field that is written.
+        kinds: kinds of view that the table has, such as `image` and `text:en`; where none are named, each field in each language.
+        decoder: function from a name to a `layers.Decoder`.
+        fusion: function from a dict of states and masks to states and a mask.
+        routes: patterns in order; of those that fit a route the last one decides whether it is trained, and `!` takes it out.
+        weights: dict of pattern to how often the routes that fit it are drawn, beside 1; of those that fit a route the last counts.
+        dim: size of a state.
+        label_smoothing: share of each target that is spread over all subwords.
+        dropout: share of the embedded subwords dropped.
+        beams: beginnings that the search keeps, see `decoding.beam`; 1 for the likeliest subword at each step.
+        length_penalty: see `decoding.beam`.
+        length: most subwords that are written.
+
+    Raises:
+        ValueError: if there is no text to write, a source has no tower, or a pattern fits no route.
+    """
+
+    towers: dict[str, Callable] = dataclasses.field(kw_only=True)
+    target: str = "text"
+    kinds: tuple[str, ...] = ()
+    decoder: Callable = decoders.transformer
+    fusion: Callable = fusions.concat
+    routes: tuple[str, ...] = ("*->*",)
+    weights: dict[str, float] = dataclasses.field(default_factory=dict)
+    dim: int = 256
+    label_smoothing: float = 0.1
+    dropout: float = 0.1
+    beams: int = 5
+    length_penalty: float = 1.0
+    length: int = 64
+
+    def __post_init__(self):
+        if self.target not in self.features or not hasattr(self.features[self.target], "detokenize"):
+            texts = [name for name, feature in self.features.items() if hasattr(feature, "detokenize")]
+            raise ValueError(f"Expected `target` to be a field of texts: {', '.join(texts) or 'there is none'}. Received: target={self.target}")
+        lacking = [name for name in self.sources if name not in self.towers]
+        if lacking:
+            raise ValueError(f"Expected a tower for each field that a route starts from. Received: none for {', '.join(lacking)}")
+        if self.beams < 1 or self.length < 1:
+            raise ValueError(f"Expected `beams` and `length` of at least 1. Received: beams={self.beams}, length={self.length}")
+        for pattern in self.weights:
+            split_route(pattern)
+
+    def kinds_of(self, names):
+        """Returns the kinds of view of some fields."""
+        every = [name if tag == UNDETERMINED else f"{name}:{tag}" for name in names for tag in self.languages.names]
+        return [kind for kind in every if kind in self.kinds or not self.kinds]
+
+    @functools.cached_property
+    def trained(self):
+        """The routes that are trained, pairs of a tuple of sources and a target."""
+        return expand_routes(self.routes, self.kinds_of(self.features), self.kinds_of([self.target]))
+
+    @property
+    def sources(self):
+        """Names of the fields that a route starts from."""
+        used = {kind.partition(":")[0] for route in self.trained for kind in route[0]}
+        return [name for name in self.features if name in used]
+
+    @property
+    def draws(self):
+        return dict.fromkeys(self.features, 1)
+
+    @property
+    def again(self):
+        return {_TARGET: self.target}
+
+    # --- what is drawn ---
+
+    def choose(self, tags, seed):
+        return self.numbers.choose(tags, seed)
+
+    @functools.cached_property
+    def numbers(self):
+        """The trained routes as `Routes`."""
+        weights = dict.fromkeys(self.trained, 1.0)
+        for pattern, weight in self.weights.items():
+            some = set(expand_routes([pattern], self.kinds_of(self.features), self.kinds_of([self.target])))
+            weights |= {route: weight for route in self.trained if route in some}
+        return Routes(self.trained, self.sources, _TARGET, self.languages.names, list(weights.values()))
+
+    def example(self, batch):
+        x = {name: {key: batch[name][key][:, 0] for key in ("value", "mask", "language")} for name in self.sources}
+        return self._taught(x, *(batch[_TARGET][key][:, 0] for key in ("value", "mask", "language")))
+
+    def _taught(self, x, ids, mask, language):
+        """The example of sources and of texts `(batch, time)` to write."""
+        feature = self.features[self.target]
+        there, lengths = tf.reduce_any(mask, 1), tf.reduce_sum(tf.cast(mask, tf.int32), 1)
+        ids = tf.pad(tf.where(mask, ids, 0), [[0, 0], [0, 1]])
+        after = ids + tf.one_hot(lengths, tf.shape(ids)[1], feature.end, 0, dtype=tf.int32)
+        before = tf.pad(ids[:, :-1], [[0, 0], [1, 0]], constant_values=feature.start)
+        weight = tf.cast(tf.sequence_mask(lengths + 1, tf.shape(ids)[1]) & there[:, None], tf.float32)
+        return {**x, _TARGET: {"value": before, "language": language}}, after, weight
+
+    # --- the model ---
+
+    def build(self):
+        # --- inputs ---
+        encoder = self._encoder()
+        inputs = {name: encoder.input[name] for name in self.sources}
+        inputs[_TARGET] = {"value": keras.Input((None,), dtype="int32", name="target_value"), "language": keras.Input((), dtype="int32", name="target_language")}
+
+        # --- body ---
+        start = keras.initializers.RandomNormal(stddev=self.dim**-0.5)
+        embedding = layers.ReversibleEmbedding(self.features[self.target].vocab_size, self.dim, embeddings_initializer=start, reverse_dtype="float32", name="embedding")
+        written = layers.Dropout(self.dropout)(layers.Rescaling(self.dim**0.5)(embedding(inputs[_TARGET]["value"])))
+        written = LanguageEmbedding(len(self.languages.names), dropout=0.0, name="target_language_embedding")(written, inputs[_TARGET]["language"])
+        encoded = self._encoded(encoder, inputs, inputs[_TARGET]["language"])
+        x = self.decoder("decoder")(written, encoded["states"], encoded["mask"])  # (batch, time, dim)
+
+        # --- model ---
+        return keras.Model(inputs, embedding(x, reverse=True), name="generation")
+
+    def _encoder(self):
+        """All sources to the states that the decoder reads; without sources, to one that is not there."""
+        if not self.sources:
+            language = keras.Input((), dtype="int32", name="language")
+            nothing = ops.zeros_like(ops.cast(language, keras.config.floatx()))[:, None]
+            return keras.Model({"language": language}, {"states": ops.repeat(nothing[:, :, None], self.dim, 2), "mask": nothing > 0}, name="encoder")
+        towers = {name: self.towers[name](self.features[name], self.dim, name, languages=len(self.languages.names)) for name in self.sources}
+        inputs = {name: {key: keras.Input(one.shape[1:], dtype=one.dtype, name=f"{name}_{key}") for key, one in tower.input.items()} for name, tower in towers.items()}
+        return keras.Model(inputs, self.fusion({name: tower(inputs[name]) for name, tower in towers.items()}), name="encoder")
+
+    def _encoded(self, encoder, x, language, **options):
+        return encoder({name: x[name] for name in self.sources} if self.sources else {"language": language}, **options)
+
+    def objective(self):
+        return {"loss": SmoothedCrossEntropy(self.label_smoothing), "weighted_metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
+
+    # --- decoding ---
+
+    def write(self, model, x, language):
+        """Writes texts, as TensorFlow graph code.
+
+        Args:
+            model: that `build` made.
+            x: dict of source to `value`, `mask` and `language`, as in `example`.
+            language: of the texts, int32 `(batch,)`.
+
+        Returns:
+            Pair of ids int32 `(batch, beams, length)`, best first, and scores `(batch, beams)`, see `decoding.beam`.
+        """
+        feature, embedding, decoder = self.features[self.target], model.get_layer("embedding"), model.get_layer("decoder")
+        tag, encoded = model.get_layer("target_language_embedding"), self._encoded(model.get_layer("encoder"), x, language, training=False)
+        banned = tf.one_hot([0, 1, feature.start], feature.vocab_size, on_value=-1e9, off_value=0.0)
+
+        def step(ids, place, memory):
+            written = embedding(ids[:, None])
+            written = tag(written * tf.cast(self.dim**0.5, written.dtype), memory["states_language"], training=False)
+            state, after = decoder.step(written[:, 0], place, memory)
+            return embedding(state, reverse=True) + tf.reduce_sum(banned, 0), {**after, "states_language": memory["states_language"]}
+
+        memory = {**decoder.begin(encoded["states"], encoded["mask"], self.length), "states_language": language}
+        rows = tf.shape(language)[0]
+        if self.beams == 1:
+            ids, score = decoding.greedy(step, memory, rows, feature.start, feature.end, self.length)
+            return ids[:, None], score[:, None]
+        return decoding.beam(step, memory, rows, feature.start, feature.end, self.length, self.beams, self.length_penalty)
+
+    def _texts(self, ids):
+        """The strings `(batch, beams)` of ids `(batch, beams, length)`."""
+        return tf.reshape(self.features[self.target].detokenize(tf.reshape(ids, (-1, ids.shape[-1]))), tf.shape(ids)[:2])
+
+    def endpoints(self, model):
+        sources = {key: STRING for name in self.sources for key in (name, f"{name}_language")}
+
+        def read(raw):
+            """The sources, and the language that is asked for; where there is but one, it need not be said."""
+            x = {}
+            for name in self.sources:
+                x[name] = {**featurize_batch(self.features[name], raw[name], raw[f"{name}_language"]), "language": self.languages.featurize(raw[f"{name}_language"])}
+            asked = raw["target_language"]
+            return x, tf.where(asked == "", self.answered[0], asked) if len(self.answered) == 1 else asked
+
+        def generate(**raw):
+            x, asked = read(raw)
+            known = tf.reduce_any(asked[:, None] == tf.constant(self.answered), 1)
+            there = tf.reduce_any([tf.reduce_any(one["mask"], 1) for one in x.values()] + [tf.fill(tf.shape(known), any(not sources for sources, _ in self.trained))], 0)
+            ids, scores = self.write(model, x, self.languages.featurize(asked))
+            usable = (known & there)[:, None]
+            texts, scores = tf.where(usable, self._texts(ids), ""), tf.where(usable, scores, _NO_ANSWER)
+            return {"text": texts[:, 0], "score": scores[:, 0], "texts": texts, "scores": scores}
+
+        def score(**raw):
+            x, asked = read(raw)
+            ids = featurize_batch(self.features[self.target], raw[_TARGET], asked)
+            spent, steps = self._weigh(model, *self._taught(x, ids["value"], ids["mask"], self.languages.featurize(asked)))
+            return {"log_probability": -spent, "subwords": tf.cast(steps, tf.int32)}
+
+        return {
+            "generate": Endpoint(generate, {**sources, "target_language": STRING}),
+            "score": Endpoint(score, {**sources, _TARGET: STRING, "target_language": STRING}),
+        }
+
+    @functools.cached_property
+    def answered(self):
+        """Languages in which a text is written in training."""
+        return sorted({end.partition(":")[2] or UNDETERMINED for _, end in self.trained})
+
+    # --- scores ---
+
+    def write_and_weigh(self, model, x, target):
+        """Writes texts as `write` does, and weighs those that should be.
+
+        Args:
+            model: that `build` made.
+            x: as in `write`.
+            target: dict of `value`, `mask` and `language` of the texts that should be.
+
+        Returns:
+            Texts and their scores, `(batch,)`; and what those that should be cost, in nats, and their subwords, `(batch,)`.
+        """
+        ids, scores = self.write(model, x, target["language"])
+        return self._texts(ids)[:, 0], scores[:, 0], *self._weigh(model, *self._taught(x, target["value"], target["mask"], target["language"]))
+
+    def _weigh(self, model, x, after, weight):
+        chances = tf.nn.sparse_softmax_cross_entropy_with_logits(after, tf.cast(model(x, training=False), tf.float32))
+        return tf.reduce_sum(chances * weight, 1), tf.reduce_sum(weight, 1)
+
+    def score(self, model, batches):
+        return route_scores.score_routes(self, model, batches)
+
+    def merit(self, scores):
+        """chrF, mean over the trained routes."""
+        found = [row["chrf"] for row in scores["routes"] if row["trained"]]
+        if not found:
+            raise ValueError("Expected at least one item with the views of a trained route to compare by. Received: none")
+        return sum(found) / len(found)
+
+    def summary(self, scores):
+        return route_scores.route_table(scores)

@@ -1,0 +1,111 @@
+import functools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cross_modal import decoders, tasks, testing, towers
+from cross_modal.data import batches
+
+TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm, "audio": functools.partial(towers.audio.crnn, widths=(4, 4))}
+ROUTES = ("image->text:en", "text:*->text:*", "audio:fr->text:fr", "image+text:en->text:de", "!text:tr->text:ko")
+
+
+def made(learned, **options):
+    features, languages = learned
+    given = {"routes": ROUTES, "dim": 16, "length": 6, "beams": 2, "decoder": functools.partial(decoders.transformer, depth=1), **options}
+    return tasks.Generation({name: features[name] for name in TOWERS}, languages, towers=TOWERS, **given)
+
+
+@pytest.fixture(scope="module")
+def task(learned):
+    return made(learned)
+
+
+def drawn(task, dataset, count=None):
+    """The first batch as it is trained on, or a number of them."""
+    made = batches(dataset, "train", task.features, task.languages, 16, draws=task.draws, seed=0, again=task.again, choose=task.choose, raw=True)
+    return made.take(count) if count else next(iter(made))
+
+
+def test_keeps_its_contract(task, dataset):
+    item = next(iter(dataset.items("test").as_numpy_iterator()))
+    row = {"image": item["image"]["value"][0], "target_language": b"en"}
+    french = {"text": b"deux cents", "text_language": b"fr", "target_language": b"de"}
+    testing.check_task(task, drawn(task, dataset), {"generate": [row, french, {**french, "target_language": b"xx"}, {"text": "a " * 500, "target_language": "en"}]})
+
+
+def test_examples_are_of_routes_that_are_trained(task, dataset):
+    names, seen = task.languages.names, set()
+    for batch in drawn(task, dataset, count=6):
+        there = {name: batch[name]["mask"].numpy()[:, 0].any(-1) for name in (*TOWERS, "target")}
+        assert there["target"].all()
+        for row in range(len(batch["id"])):
+            sources = [name if name == "image" else f"{name}:{names[batch[name]['language'][row, 0]]}" for name in task.sources if there[name][row]]
+            seen.add((tuple(sources), f"text:{names[batch['target']['language'][row, 0]]}"))
+    assert {(tuple(sorted(sources)), end) for sources, end in seen} <= {(tuple(sorted(sources)), end) for sources, end in task.trained}
+    assert len(seen) > 20 and (("text:tr",), "text:ko") not in task.trained
+
+
+def test_weights_decide_how_often(learned, dataset):
+    task = made(learned, weights={"*->*": 0.0, "image+text:en->*": 0.0, "audio:fr->text:fr": 1.0})
+    batch = drawn(task, dataset)
+    assert batch["audio"]["mask"].numpy().any(-1).all() and not batch["image"]["mask"].numpy().any()
+
+
+def test_a_text_from_itself_is_the_same_text(learned, dataset):
+    task = made(learned, routes=("text:de->text:de",))
+    batch = drawn(task, dataset)
+    assert (batch["text"]["key"] == batch["target"]["key"]).numpy().all() and task.sources == ["text"]
+
+
+def test_what_goes_in_is_what_comes_out_a_step_before(task, learned):
+    ids, mask = tf.constant([[7, 8, 9], [5, 0, 0], [0, 0, 0]]), tf.constant([[True] * 3, [True, False, False], [False] * 3])
+    x, y, weight = task._taught({}, ids, mask, tf.constant([1, 1, 1]))
+    assert x["target"]["value"].numpy().tolist() == [[2, 7, 8, 9], [2, 5, 0, 0], [2, 0, 0, 0]]
+    assert y.numpy().tolist() == [[7, 8, 9, 3], [5, 3, 0, 0], [3, 0, 0, 0]]
+    assert weight.numpy().tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]]
+
+
+def test_a_language_model_has_no_source(learned, dataset):
+    task = made(learned, routes=("->text:en",), beams=1)
+    assert task.sources == [] and task.answered == ["en"]
+    model = task.build()
+    x, y, weight = task.example(drawn(task, dataset))
+    assert model(x).shape[:2] == y.shape and np.isfinite(model(x)).all()
+    said = task.endpoints(model)["generate"](target_language=tf.constant(["", "en", "fr"]))
+    assert said["text"][0] == said["text"][1] and said["text"][2] == b"" and said["score"][2] < -1e8
+
+
+def test_scores_say_how_good_each_route_is(task, dataset, monkeypatch):
+    """With a model that writes what it should, whatever it is asked."""
+    batch = next(iter(batches(dataset, "test", task.features, task.languages, 4, again=task.again, raw=True)))
+    german = {item["id"]: item["text"]["value"][[tag.decode() for tag in item["text"]["language"]].index("de")] for item in dataset.items("test").as_numpy_iterator()}
+    first = german[batch["id"][0].numpy()].decode()
+    monkeypatch.setattr(tasks.Generation, "_texts", lambda self, ids: tf.fill(tf.shape(ids)[:2], first))
+    scores = task.score(task.build(), [batch])
+    rows = {row["route"]: row for row in scores["routes"]}
+    assert rows["text:en->text:de"]["items"] == 4 and rows["text:en->text:de"]["exact"] == 0.25 and rows["text:en->text:de"]["trained"]
+    assert not rows["audio:es->text:de"]["trained"] and rows["audio:es->text:de"]["exact"] == 0.25
+    assert rows["text:en->text:fr"]["exact"] == 0.0 and rows["image+text:en->text:de"]["items"] == 4
+    assert 1 < rows["text:en->text:de"]["perplexity"] < math.e**12
+    one = next(row for row in scores["predictions"] if row["route"] == "image->text:de" and row["id"] == batch["id"][0].numpy().decode())
+    assert one["hypothesis"] == first and one["references"] == [first] and not one["trained"]
+    assert set(rows["image+text:en->text:de"]["wrong picture"]) >= {"bleu", "exact"} and "wrong picture" not in rows["image->text:en"]
+    assert rows["image->text:de"]["pivot"]["by"] == "text:en" and rows["image->text:de"]["pivot"]["exact"] == 0.25 and "pivot" not in rows["image->text:en"]
+    said = task.summary(scores)
+    assert "  another's picture" in said and "  by way of text:en" in said
+    assert "text:tr->text:ko*" in said and 0 < task.merit(scores) < 100
+
+
+def test_what_cannot_be_is_told(learned):
+    features, languages = learned
+    with pytest.raises(ValueError, match="a field of texts: text. Received: target=image"):
+        made(learned, target="image")
+    with pytest.raises(ValueError, match="Received: none for image"):
+        tasks.Generation({name: features[name] for name in ("image", "text")}, languages, towers={"text": towers.text.bag})
+    with pytest.raises(ValueError, match="Received: 'image->text:xx'"):
+        made(learned, routes=("image->text:xx",))
+    with pytest.raises(ValueError, match="Received: beams=0, length=6"):
+        made(learned, beams=0)

@@ -1,0 +1,82 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cross_modal import decoding
+
+START, END, LENGTH = 2, 3, 4
+TABLES = np.random.default_rng(1).normal(size=(3, LENGTH + 1, 4, 4)).astype("float32") * 2  # Logits by row, place and last id.
+MEMORY = {"row": tf.range(3), "states_row": tf.range(3)}
+
+
+def step(ids, place, memory):
+    tf.debugging.assert_equal(memory["row"], memory["states_row"])
+    return tf.gather_nd(tf.constant(TABLES), tf.stack([memory["row"], tf.fill(tf.shape(ids), place), ids], 1)), memory
+
+
+def chances(row, place, last):
+    logits = TABLES[row, place, last].astype(float)
+    return logits - np.log(np.exp(logits).sum())
+
+
+def every(row, length_penalty):
+    """All sequences that end, best first, each looked at."""
+    found = []
+    for count in range(LENGTH):
+        for ids in itertools.product([0, 1, 2], repeat=count):
+            written = (START, *ids, END)
+            total = sum(chances(row, place, written[place])[written[place + 1]] for place in range(count + 1))
+            found.append((total / ((5 + count + 1) / 6) ** length_penalty, list(ids) + [0] * (LENGTH - count)))
+    return sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 2.0])
+def test_a_wide_beam_finds_the_best_of_all(length_penalty):
+    ids, scores = decoding.beam(step, MEMORY, 3, START, END, LENGTH, beams=8, length_penalty=length_penalty)
+    for row in range(3):
+        for place, (score, right) in enumerate(every(row, length_penalty)[:3]):
+            assert float(scores[row, place]) == pytest.approx(score, abs=1e-5)
+            assert ids[row, place].numpy().tolist() == right
+
+
+def test_one_beam_is_greedy_and_the_graph_gives_the_same():
+    ids, scores = decoding.greedy(step, MEMORY, 3, START, END, LENGTH)
+    one, marks = tf.function(lambda: decoding.beam(step, MEMORY, 3, START, END, LENGTH, beams=1, length_penalty=0.0))()
+    assert (one[:, 0] == ids).numpy().all()
+    np.testing.assert_allclose(marks[:, 0], scores, atol=1e-5)
+    last, total, written = START, 0.0, []
+    for place in range(LENGTH):  # By hand.
+        chosen = int(chances(1, place, last).argmax())
+        total, last = total + chances(1, place, last)[chosen], chosen
+        if chosen == END:
+            break
+        written.append(chosen)
+    assert ids[1].numpy().tolist() == written + [0] * (LENGTH - len(written)) and float(scores[1]) == pytest.approx(total, abs=1e-5)
+
+
+def test_what_does_not_end_is_returned_all_the_same():
+    def never(ids, place, memory):
+        return tf.one_hot(tf.ones_like(ids), 4, 5.0, 0.0) + tf.one_hot(3, 4, -1e9), memory
+
+    ids, scores = decoding.beam(never, {}, 2, START, END, 3, beams=2)
+    assert ids[:, 0].numpy().tolist() == [[1, 1, 1]] * 2 and np.isfinite(scores).all() and (scores.numpy() > -10).all()
+
+
+def test_draws_are_as_likely_as_the_model_says():
+    memory = {"row": tf.zeros(4000, tf.int32), "states_row": tf.zeros(4000, tf.int32)}
+
+    def shares(**options):
+        ids, _ = decoding.sample(step, memory, 4000, START, END, 1, seed=3, **options)
+        return np.bincount(np.where(ids[:, 0] == 0, 0, ids[:, 0]), minlength=4) / 4000
+
+    right = np.exp(chances(0, 0, START))
+    right = np.array([right[0] + right[END], *right[1:3], 0.0])  # An end is written as padding.
+    np.testing.assert_allclose(shares(), right, atol=0.03)
+    best = int(chances(0, 0, START).argmax())
+    for options in ({"top_k": 1}, {"top_p": 1e-6}, {"temperature": 1e-4}):
+        assert shares(**options)[0 if best == END else best] == 1.0
+    assert (shares() == shares()).all()
+    with pytest.raises(ValueError, match="Received: temperature=0, top_k=0, top_p=1.0"):
+        shares(temperature=0)
