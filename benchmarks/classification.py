@@ -114,11 +114,11 @@ def fusion(data, out, seeds):
         dataset = ingest(spoilt(data, seed), out / f"fusion-{seed}", "--max-bad", 0.1)
         folder = out / f"fusion-{seed}"
         for name, keys, own in (("image", pictures, "training.augment.image"), ("audio", sounds, "training.augment.audio")):
-            scores = score(dataset, folder / name, seed, {**common, **keys, own: augmented[own]})
+            scores = score(dataset, folder / name, seed, {**common, **keys, own: augmented[own]}, baseline=False)
             found[f"model for {name} alone"].append(scores["label"]["accuracy"])
         for name in FUSIONS:
             keys = {**common, **pictures, **sounds, **augmented, "fusion.kind": name, "training.modality_dropout": 0.3}
-            patterns = score(dataset, folder / name, seed, keys)["label"]["patterns"]
+            patterns = score(dataset, folder / name, seed, keys, baseline=False)["label"]["patterns"]
             for shown in ("image+audio", "image", "audio"):
                 found[f"{name}, asked with {shown}"].append(patterns[shown]["accuracy"])
     return found

@@ -37,14 +37,14 @@ def train(dataset, run, task, seed, keys):
     if not (run / "model.keras").exists():
         settings = [f"{key}={json.dumps(value)}" for key, value in {**keys, "seed": seed}.items()]
         resume = ["--resume"] if (run / "run.yaml").exists() else [str(dataset), "--task", task, *(part for one in settings for part in ("--set", one))]
-        command("train", "--run", run, *resume)
+        command("train", "--run", run, "--no-baseline", *resume)
 
 
-def score(dataset, run, seed, keys, task="classification"):
-    """Trains, unless it is done, and scores on the test split."""
+def score(dataset, run, seed, keys, task="classification", baseline=True):
+    """Trains, unless it is done, and scores on the test split, also a linear model, unless that is not asked for."""
     train(dataset, run, task, seed, keys)
     if "test" not in json.loads((run / "metrics.json").read_text()):
-        command("evaluate", run)
+        command("evaluate", run, *([] if baseline else ["--no-baseline"]))
     return json.loads((run / "metrics.json").read_text())["test"]
 
 

@@ -27,10 +27,11 @@ def add_arguments(verbs):
     add("--resume", action="store_true", help="go on with the run in the folder")
     for name in ("evaluate", "predict", "search", "export"):
         verbs[name].add_argument("run", help="folder of the run")
+    for name in ("train", "evaluate"):
+        verbs[name].add_argument("--no-baseline", action="store_true", help="do not train the linear model that the scores are set beside")
     add = verbs["evaluate"].add_argument
     add("--split", default="test", help="(%(default)s)")
     add("--dataset", help="another dataset than the one it was trained on")
-    add("--no-baseline", action="store_true", help="do not train the linear model that the scores are set beside")
     add = verbs["predict"].add_argument
     add("table", help="CSV, JSONL, Parquet or a folder, of any length; media are paths relative to it; rows of one item stand below each other")
     add("--out", metavar="ANSWERS.JSONL", help="write here; a call that was stopped is gone on with")
@@ -70,7 +71,7 @@ def train(options):
     model = training.fit(task, dataset, run, seed=full["seed"], resume=options.resume, **full["training"])
     report.history_picture(run / "history.csv", run / "history.png")
     split = "validation" if "validation" in dataset.splits else "train"
-    print(f"\n{split}\n{task.summary(evaluation.evaluate(task, model, dataset, split, run=run))}")
+    print(f"\n{split}\n{task.summary(evaluation.evaluate(task, model, dataset, split, run=run, baseline=not options.no_baseline))}")
     print(f"\n{run}: run.yaml, model.keras, history.csv, history.png, metrics.json. Next: cross-modal evaluate {run}; cross-modal export {run}")
 
 
