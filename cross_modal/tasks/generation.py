@@ -1,5 +1,6 @@
 """Any views of an item to text in the language asked for."""
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -39,6 +40,7 @@ class Generation(Task):
         fusion: function from a dict of states and masks to states and a mask.
         routes: patterns in order; of those that fit a route the last one decides whether it is trained, and `!` takes it out.
         weights: dict of pattern to how often the routes that fit it are drawn, beside 1; of those that fit a route the last counts.
+        balance: 1 draws each combination of source fields as often as each other, however many routes start from it; 0 draws all routes alike.
         dim: size of a state.
         label_smoothing: share of each target that is spread over all subwords.
         dropout: share of the embedded subwords dropped.
@@ -57,6 +59,7 @@ class Generation(Task):
     fusion: Callable = fusions.concat
     routes: tuple[str, ...] = ("*->*",)
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
+    balance: float = 1.0
     dim: int = 256
     label_smoothing: float = 0.1
     dropout: float = 0.1
@@ -108,11 +111,13 @@ class Generation(Task):
     @functools.cached_property
     def numbers(self):
         """The trained routes as `Routes`."""
-        weights = dict.fromkeys(self.trained, 1.0)
+        fields = {route: frozenset(kind.partition(":")[0] for kind in route[0]) for route in self.trained}
+        counts = collections.Counter(fields.values())
+        weights, balanced = dict.fromkeys(self.trained, 1.0), [counts[fields[route]] ** -self.balance for route in self.trained]
         for pattern, weight in self.weights.items():
             some = set(expand_routes([pattern], self.kinds_of(self.features), self.kinds_of([self.target])))
             weights |= {route: weight for route in self.trained if route in some}
-        return Routes(self.trained, self.sources, _TARGET, self.languages.names, list(weights.values()))
+        return Routes(self.trained, self.sources, _TARGET, self.languages.names, [weight * share for weight, share in zip(weights.values(), balanced)])
 
     def example(self, batch):
         x = {name: {key: batch[name][key][:, 0] for key in ("value", "mask", "language")} for name in self.sources}

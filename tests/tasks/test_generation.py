@@ -54,6 +54,13 @@ def test_weights_decide_how_often(learned, dataset):
     assert batch["audio"]["mask"].numpy().any(-1).all() and not batch["image"]["mask"].numpy().any()
 
 
+def test_fields_are_drawn_alike_however_many_routes_they_have(learned):
+    numbers = made(learned, routes=("image->text:en", "text:*->text:en"), weights={"text:de->*": 2.0}).numbers
+    shares = {route[0][0]: weight for route, weight in zip(numbers.routes, numbers.weights)}
+    assert shares["image"] == 1.0 and shares["text:fr"] == pytest.approx(1 / (len(shares) - 1)) and shares["text:de"] == pytest.approx(2 * shares["text:fr"])
+    assert set(made(learned, balance=0.0).numbers.weights) == {1.0}
+
+
 def test_a_text_from_itself_is_the_same_text(learned, dataset):
     task = made(learned, routes=("text:de->text:de",))
     batch = drawn(task, dataset)
