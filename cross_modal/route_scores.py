@@ -109,6 +109,8 @@ def _score_pivots(task, model, scores, answers):
         way = max(ways, key=lambda one: rows[route_name(one)]["chrf"])
         said, read, wanted = {answer["id"]: answer["hypothesis"] for answer in answers[way]}, way[1].partition(":")[2], route[1].partition(":")[2]
         some = [answer for answer in answers[route] if answer["id"] in said]
+        if not some:
+            continue
         endpoint, hypotheses = endpoint or task.endpoints(model)["generate"], []
         for start in range(0, len(some), 64):
             texts = [said[answer["id"]] for answer in some[start : start + 64]]
