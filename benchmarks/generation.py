@@ -15,7 +15,7 @@ DATA is a folder with the tables `multi30k` and `flickr8k`. What is asked is the
 import collections
 import time
 
-from tables import command, ingest, main, rows_of, score
+from tables import ask_validation, command, ingest, main, rows_of, score
 
 from cross_modal import samples
 
@@ -48,7 +48,7 @@ SAMPLE = {
 def texts_of(data, languages):
     """The rows of multi30k in some of its languages, with the validation part to be asked."""
     rows = [{key: value for key, value in row.items() if not key.startswith("text:") or key.removeprefix("text:") in languages} for row in rows_of(data, "multi30k")]
-    return [{**row, "split": "train" if row["split"] == "train" else "test"} for row in rows]
+    return ask_validation(rows)
 
 
 def noted(found, name, scores, seconds):
@@ -93,7 +93,7 @@ def held_out(data, out, seeds):
 
 def captions(data, out, seeds):
     found = collections.defaultdict(list)
-    rows = [{**row, "split": "train" if row["split"] == "train" else "test"} for row in rows_of(data, "flickr8k")]
+    rows = ask_validation(rows_of(data, "flickr8k"))
     dataset = ingest(rows, out / "flickr8k", "--splits", "1,0,0")
     for seed in seeds:
         noted(found, "captions", *timed(dataset, out / "flickr8k" / f"run-{seed}", seed, {**CAPTIONS, "options.routes": ["image->text:en"]}))

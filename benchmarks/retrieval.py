@@ -15,7 +15,7 @@ import json
 import random
 
 import numpy as np
-from tables import ingest, main, rows_of, score, train
+from tables import ask_validation, ingest, main, rows_of, score, train
 
 from cross_modal import config, retrieval
 from cross_modal.data import Dataset
@@ -59,7 +59,7 @@ EMOJI = {
 
 
 def flickr8k(data, out, seeds):
-    rows = [{**row, "split": "train" if row["split"] == "train" else "test"} for row in rows_of(data, "flickr8k")]
+    rows = ask_validation(rows_of(data, "flickr8k"))
     dataset = ingest(rows, out / "flickr8k", "--splits", "1,0,0")
     found = collections.defaultdict(list)
     for seed in seeds:

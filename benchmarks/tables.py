@@ -17,6 +17,11 @@ def rows_of(data, name):
     return [{key: (data / name / value).read_bytes() if key.partition(":")[0] in ("image", "audio") else value for key, value in row.items()} for row in rows]
 
 
+def ask_validation(rows):
+    """The rows with the validation part to be asked."""
+    return [{**row, "split": "train" if row["split"] == "train" else "test"} for row in rows]
+
+
 def command(*arguments):
     if cli.main([str(one) for one in arguments]):
         raise SystemExit(1)

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-UNDETERMINED = "und"
+from cross_modal.features.label import UNDETERMINED
 
 
 def split_route(pattern):

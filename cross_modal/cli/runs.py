@@ -101,14 +101,18 @@ def tune(options):
 
 def load_run(run):
     """Returns the configuration, the task and the model of a run."""
-    import keras
-
     from cross_modal.config import load_task
 
-    config, task = load_task(run)
+    return *load_task(run), load_model(run)
+
+
+def load_model(run):
+    """Returns the model of a run."""
+    import keras
+
     if not (pathlib.Path(run) / "model.keras").exists():
         raise FileNotFoundError(f"Expected a trained run. Received: {run}, which has no model.keras yet. Go on with `cross-modal train --run {run} --resume`.")
-    return config, task, keras.models.load_model(pathlib.Path(run) / "model.keras")
+    return keras.models.load_model(pathlib.Path(run) / "model.keras")
 
 
 def evaluate(options):

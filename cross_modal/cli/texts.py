@@ -71,7 +71,7 @@ def transcribe(options):
 
 def _loaded(options, kind):
     """The task, its endpoint `generate`, and the field that is read; what cannot be is told before the model is loaded."""
-    from cross_modal.cli.runs import load_run
+    from cross_modal.cli.runs import load_model
     from cross_modal.config import load_task
 
     config, task = load_task(options.run)
@@ -92,8 +92,7 @@ def _loaded(options, kind):
         raise ValueError(f"Expected --from to be a language that the run was taught to read: {', '.join(sorted(read)) or 'none'}. Received: {options.source}")
     if options.n_best is not None and not 1 <= options.n_best <= task.beams:
         raise ValueError(f"Expected --n-best between 1 and the {task.beams} beams of the run. Received: {options.n_best}")
-    _, task, model = load_run(options.run)
-    return task, task.endpoints(model)["generate"], field
+    return task, task.endpoints(load_model(options.run))["generate"], field
 
 
 def _lines(name):

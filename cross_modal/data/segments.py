@@ -37,13 +37,13 @@ def cut_at_silences(samples, rate, longest, margin=0.1):
         first = max(start, start + int(loud[start:].argmax()) - around)
         end = min(first + most, len(loud))
         if loud[end:].any():
-            # The end of the longest pause in the second half, or else the quietest place.
+            # The middle of the longest pause in the second half, or else the quietest place.
             half = np.arange(first + most // 2, end)
             quiet = half[~loud[half]]
             runs = np.split(quiet, np.flatnonzero(np.diff(quiet) > 1) + 1) if len(quiet) else []
             end = int(max(runs, key=len).mean()) if runs else int(half[power[half].argmin()])
         last = first + int(np.flatnonzero(loud[first:end])[-1]) + 1 if loud[first:end].any() else first
         if last > first:
-            bounds.append((first * size, min((min(last + around, end)) * size, len(samples))))
+            bounds.append((first * size, min(min(last + around, end) * size, len(samples))))
         start = max(end, first + 1)
     return bounds

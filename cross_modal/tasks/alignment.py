@@ -14,9 +14,7 @@ from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, FoldViews, LogitScale, UnfoldViews
 from cross_modal.losses import ABSENT, LOSSES, Contrastive
-from cross_modal.tasks.task import Endpoint, Task
-
-STRING = tf.TensorSpec((None,), tf.string)
+from cross_modal.tasks.task import STRING, Endpoint, Task
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,9 +13,8 @@ from cross_modal import baselines, metrics
 from cross_modal import fusion as fusions
 from cross_modal.features import Label, featurize_batch
 from cross_modal.layers import AttentionPooling
-from cross_modal.tasks.task import Endpoint, Task
+from cross_modal.tasks.task import STRING, Endpoint, Task
 
-STRING = tf.TensorSpec((None,), tf.string)
 _PATTERNS = 4  # Fields of which all patterns of presence are scored; of more, there are too many.
 _PLAIN = 5_000  # Items that the baseline is trained on, and asked, at most.
 _SHOWN = 100  # Classes whose confusions are kept.

@@ -16,9 +16,8 @@ from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import LanguageEmbedding
 from cross_modal.losses import SmoothedCrossEntropy
 from cross_modal.routes import Routes, expand_routes, split_route
-from cross_modal.tasks.task import Endpoint, Task
+from cross_modal.tasks.task import STRING, Endpoint, Task
 
-STRING = tf.TensorSpec((None,), tf.string)
 _TARGET = "target"
 _NO_ANSWER = -1e9
 

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from cross_modal.features import Feature, Language
 
+STRING = tf.TensorSpec((None,), tf.string)  # Of an argument of an endpoint.
+
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
