@@ -17,7 +17,7 @@ def seconds(samples, longest, **options):
 
 
 def test_pieces_end_in_pauses():
-    assert seconds(sound(-1, 2, -1, 2, -1, 2, -1), 6) == [(0.9, 6.1), (6.9, 9.1)] or seconds(sound(-1, 2, -1, 2, -1, 2, -1), 6)[0] == (0.9, 6.1)
+    assert seconds(sound(-1, 2, -1, 2, -1, 2, -1), 6) == [(0.9, 6.1), (6.9, 9.1)]
     assert seconds(sound(3, -1, 3), 4, margin=0.0) == [(0.0, 3.0), (4.0, 7.0)]
     assert seconds(sound(3), 4) == [(0.0, 3.0)]
 
