@@ -147,3 +147,30 @@ def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0):
     _, best = ops.top_k(marks + behind, beams)
     ids = ops.take_along_axis(ops.concatenate([ended, alive], axis=1), best[:, :, None], axis=1)
     return ids, ops.take_along_axis(marks, best, axis=1)
+
+
+def ctc(logits, length, beams=1):
+    """Reads the likeliest texts off the steps of a recording.
+
+    Args:
+        logits: `(rows, steps, vocab)`, see `losses.CTC`.
+        length: most ids, int.
+        beams: beginnings kept, and texts returned; 1 takes the likeliest id of each step.
+
+    Returns:
+        Pair of ids int32 `(rows, beams, length)`, best first, padded with 0; and log-probabilities, with one beam those of the steps, else of the texts, `(rows, beams)`.
+
+    Source:
+        Graves et al. (2006), "Connectionist Temporal Classification", section 3.2, for one beam; Hannun et al. (2014), "First-Pass Large Vocabulary Continuous Speech Recognition
+        using Bi-Directional Recurrent DNNs", section 2, without language model, for several.
+    """
+    logits = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+    steps = ops.full((ops.shape(logits)[0],), ops.shape(logits)[1])
+    if beams == 1:
+        ids, _ = ops.ctc_decode(logits, steps, strategy="greedy", mask_index=PADDING)
+        scores = ops.sum(ops.max(logits, axis=-1), axis=-1, keepdims=True)
+    else:
+        ids, scores = ops.ctc_decode(logits, steps, strategy="beam_search", beam_width=beams, top_paths=beams, mask_index=PADDING)
+    ids = ops.transpose(ops.maximum(ids, PADDING), (1, 0, 2))[:, :, :length]
+    ids = ops.pad(ids, ((0, 0), (0, 0), (0, ops.maximum(length - ops.shape(ids)[2], 0))))
+    return ops.reshape(ids, (-1, beams, length)), scores

@@ -49,7 +49,7 @@ def score_routes(task, model, batches):
         if found[route, False]:
             answers[route], spent, steps = zip(*found[route, False])
             said = {"route": route_name(route), "trained": route in trained}
-            scores.append({**said, "items": len(answers[route]), **_counted(answers[route], route), "perplexity": math.exp(min(sum(spent) / sum(steps), 50.0))})
+            scores.append({**said, "items": len(answers[route]), **_counted(answers[route], route), "perplexity": math.exp(min(sum(spent) / max(sum(steps), 1), 50.0))})
             predictions += [{**said, **answer} for answer in answers[route]]
             if found[route, True]:
                 scores[-1]["wrong picture"] = _counted([answer for answer, *_ in found[route, True]], route)

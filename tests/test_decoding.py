@@ -80,3 +80,20 @@ def test_draws_are_as_likely_as_the_model_says():
     assert (shares() == shares()).all()
     with pytest.raises(ValueError, match="Received: temperature=0, top_k=0, top_p=1.0"):
         shares(temperature=0)
+
+
+def test_ctc_reads_each_id_once_and_the_likeliest_text_first():
+    logits = np.full((2, 4, 4), -9.0, "float32")
+    for row, ids in enumerate(([1, 1, 0, 1], [0, 2, 3, 3])):
+        logits[row, range(4), ids] = 9.0
+    for beams in (1, 3):
+        ids, scores = decoding.ctc(logits, 3, beams)
+        assert ids.shape == (2, beams, 3) and ids[:, 0].numpy().tolist() == [[1, 1, 0], [2, 3, 0]] and scores.numpy()[0, 0] == pytest.approx(0.0, abs=1e-3)
+    # "1" can be read off two steps in three ways, each of them less likely than nothing at all.
+    unsure = np.log(np.array([[[0.6, 0.4], [0.6, 0.4]]], "float32"))
+    assert decoding.ctc(unsure, 2)[0].numpy().tolist() == [[[0, 0]]]
+    ids, scores = decoding.ctc(unsure, 2, beams=2)
+    assert ids.numpy().tolist() == [[[1, 0], [0, 0]]] and np.exp(scores[0]) == pytest.approx([0.64, 0.36], abs=1e-4)
+    nothing = np.full((1, 3, 4), -1e9, "float32")
+    nothing[:, :, 0] = 0.0
+    assert not decoding.ctc(nothing, 5, beams=2)[0][0, 0].numpy().any()

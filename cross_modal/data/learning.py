@@ -19,7 +19,7 @@ def learn_features(dataset, fields=None, options=()):
         dataset: `Dataset`.
         fields: names of the fields; None for all.
         options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64,
-            and its `channels` are 1 where the first 100 pictures are all grey. For text also `vocab_size`, and `stop_words` may
+            and its `channels` are 1 where the first 100 pictures are all grey. For text also `vocab_size` and `units`, and `stop_words` may
             be a list of languages, or True for those of the field, whose usual words are taken. `kind` there is a subclass of `Feature` to take instead of the usual one.
 
     Returns:
@@ -44,11 +44,11 @@ def _feature(dataset, name, options):
     if custom is not None:
         return custom(**options)
     if kind == "text":
-        vocab_size, given = options.pop("vocab_size", None), options.get("stop_words")
+        wanted, given = {key: options.pop(key) for key in ("vocab_size", "units") if key in options}, options.get("stop_words")
         if given and not isinstance(given, dict):
             options["stop_words"] = _stop_words(dataset.fields[name], given)
         cleaner = Cleaner(**{key: options[key] for key in ("fold_case", "punctuation", "stop_words") if key in options})
-        return Text(learn_subwords(_cleaned(cleaner, dataset.values("train", name)), vocab_size), **options)
+        return Text(learn_subwords(_cleaned(cleaner, dataset.values("train", name)), **wanted), **options)
     if kind == "label":
         counts = dataset.describe()["labels"].get(name, {}).get("train", {})
         return Label(dataset.fields[name].labels, [counts.get(label, 0) for label in dataset.fields[name].labels], **options)

@@ -11,9 +11,12 @@ import tensorflow_text as tf_text
 from cross_modal.features.cleaning import Cleaner
 from cross_modal.features.feature import Feature
 
+_UNITS = {"subwords": "unigram", "characters": "char", "bytes": "char"}  # And the kind of SentencePiece model.
+_SPACE = "\u2581"  # The sign that SentencePiece puts for a space.
+
 
 class Text(Feature):
-    """Splits a string in any script into subwords of a SentencePiece unigram model.
+    """Splits a string in any script into subwords of a SentencePiece model, or into its characters or bytes.
 
     The model applies Unicode NFKC, folds white space and falls back to bytes, so that no string is out of vocabulary. Learn a model from
     a training split with `learn_subwords`.
@@ -63,24 +66,33 @@ class Text(Feature):
         return {"model": base64.b64encode(self.model).decode(), "length": self.length, **self.cleaner.config()}
 
 
-def learn_subwords(texts, vocab_size=None):
-    """Learns a SentencePiece unigram model.
+def learn_subwords(texts, vocab_size=None, units="subwords"):
+    """Learns a SentencePiece model.
 
     Args:
         texts: iterable of strings, of the training split alone.
+        units: "subwords" (unigram); "characters", those of the texts, and bytes of all others; or "bytes", for which nothing is learned. Small units make long sequences, of
+            which nothing is rare.
         vocab_size: most subwords, 256 bytes and 4 control symbols included; fewer come out of a small text. None for 8,000, or 4,000 more than the scripts of the texts need.
+            Of other units there are as many as there are.
 
     Returns:
         The serialised model, bytes: the `model` of `Text`.
 
     Raises:
-        ValueError: if there is no text, or `vocab_size` leaves no room beside bytes and control symbols.
+        ValueError: if there is no text, no such `units`, or `vocab_size` leaves no room beside bytes and control symbols.
     """
+    if units not in _UNITS:
+        raise ValueError(f"Expected `units` to be one of {', '.join(_UNITS)}. Received: units={units}")
     texts = [text for text in texts if text.strip()]
     if not texts:
         raise ValueError("Expected at least one text to learn subwords from. Received: none; does the training split have this field?")
     # As SentencePiece counts them: after NFKC, and with the sign that it puts for a space.
-    characters = len({"\u2581", *(character for text in texts for character in unicodedata.normalize("NFKC", text) if not character.isspace())})
+    characters = len({_SPACE, *(character for text in texts for character in unicodedata.normalize("NFKC", text) if not character.isspace())})
+    if units == "bytes":
+        texts, characters = ["a"], 2  # And the sign for a space. What is not in the model falls apart into bytes.
+    if units != "subwords":
+        vocab_size = 260 + characters
     vocab_size = max(8000, 4260 + characters) if vocab_size is None else vocab_size
     if vocab_size < 260 + characters:
         raise ValueError(
@@ -88,7 +100,7 @@ def learn_subwords(texts, vocab_size=None):
         )
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts), model_writer=model, model_type="unigram", vocab_size=vocab_size, hard_vocab_limit=False,
+        sentence_iterator=iter(texts), model_writer=model, model_type=_UNITS[units], vocab_size=vocab_size, hard_vocab_limit=False,
         character_coverage=1.0, byte_fallback=True, max_sentence_length=100_000, input_sentence_size=1_000_000,
         pad_id=0, unk_id=1, bos_id=2, eos_id=3, num_threads=2, minloglevel=2,
     )  # fmt: skip

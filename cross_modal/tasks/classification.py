@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
 from cross_modal import baselines, metrics
 from cross_modal import fusion as fusions
@@ -18,6 +18,11 @@ from cross_modal.tasks.task import STRING, Endpoint, Task
 _PATTERNS = 4  # Fields of which all patterns of presence are scored; of more, there are too many.
 _PLAIN = 5_000  # Items that the baseline is trained on, and asked, at most.
 _SHOWN = 100  # Classes whose confusions are kept.
+
+
+def _from(name, pattern):
+    """The output for a label where the other fields are hidden."""
+    return f"{name}_from_{'.'.join(pattern)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Classification(Task):
         multi_label: labels of which an item may have several, each learned by itself.
         label_smoothing: share of each target that is spread over all classes.
         balance: power of the weight that makes up for rare classes: 0 for none, 1 for all classes to weigh the same.
+        every_pattern: whether each item is learned from with each pattern of its fields hidden in turn, as often as it is seen: it is then answered from some of them about as well
+            as by a model for those alone. Towers run once all the same.
         focal: how much less what is already right counts (gamma); 0 for the plain cross-entropy.
 
     Raises:
@@ -53,6 +60,7 @@ class Classification(Task):
     label_smoothing: float = 0.0
     balance: float = 0.0
     focal: float = 0.0
+    every_pattern: bool = False
 
     def __post_init__(self):
         if not self.heads or not self.inputs:
@@ -84,13 +92,28 @@ class Classification(Task):
         inputs = {name: {key: keras.Input(value.shape[1:], dtype=value.dtype, name=f"{name}_{key}") for key, value in tower.input.items()} for name, tower in towers.items()}
 
         # --- body ---
-        joined = self.fusion({name: tower(inputs[name]) for name, tower in towers.items()})
-        x = AttentionPooling()(joined["states"], joined["mask"])  # (batch, queries * dim)
-        x = layers.Dense(self.dim, activation="gelu")(layers.Dropout(self.dropout)(x))
+        states = {name: tower(inputs[name]) for name, tower in towers.items()}
+        joined = self._joined(states)
+        outputs = joined(states)
+        if self.every_pattern:
+            for pattern in self._patterns()[:-1]:
+                shown = {name: one if name in pattern else {**one, "mask": ops.zeros_like(one["mask"])} for name, one in states.items()}
+                outputs |= {_from(name, pattern): logits for name, logits in joined(shown).items()}
 
         # --- model ---
-        outputs = {name: layers.Dense(len(self.features[name].names), dtype="float32", name=name)(x) for name in self.heads}
         return keras.Model(inputs, outputs, name="classification")
+
+    def _joined(self, states):
+        """From the states of the towers to the logits of each label, a model that can be called with other masks."""
+        inputs = {name: {key: keras.Input(part.shape[1:], dtype=part.dtype, name=f"{name}_{key}") for key, part in one.items()} for name, one in states.items()}
+        joined = self.fusion(inputs)
+        x = AttentionPooling()(joined["states"], joined["mask"])  # (batch, queries * dim)
+        x = layers.Dense(self.dim, activation="gelu")(layers.Dropout(self.dropout)(x))
+        return keras.Model(inputs, {name: layers.Dense(len(self.features[name].names), dtype="float32", name=name)(x) for name in self.heads}, name="joined")
+
+    def _patterns(self):
+        """Patterns of presence, tuples of fields; the last is all of them."""
+        return [shown for count in range(1, len(self.inputs) + 1) for shown in itertools.combinations(self.inputs, count)]
 
     def example(self, batch):
         x = {name: {key: batch[name][key][:, 0] for key in ("value", "mask", "language")} for name in self.inputs}
@@ -101,6 +124,11 @@ class Classification(Task):
                 share = batch[name]["share"][:, None]
                 y[name] = share * y[name] + (1.0 - share) * self._targets(name, batch[name]["other"], batch[name]["mask"])
             weight[name] = tf.cast(tf.reduce_any(y[name] > 0.0, 1), tf.float32) * self._class_weights(name, y[name])
+        if self.every_pattern:
+            for pattern in self._patterns()[:-1]:
+                there = tf.cast(tf.reduce_any([tf.reduce_any(x[field]["mask"], 1) for field in pattern], 0), tf.float32)
+                y |= {_from(name, pattern): y[name] for name in self.heads}
+                weight |= {_from(name, pattern): weight[name] * there for name in self.heads}
         return x, y, weight
 
     def _targets(self, name, value, mask):
@@ -120,10 +148,12 @@ class Classification(Task):
         return tf.reduce_sum(targets * weights.astype(np.float32), 1) / tf.maximum(tf.reduce_sum(targets, 1), 1e-6)
 
     def objective(self):
+        patterns = self._patterns() if self.every_pattern else [tuple(self.inputs)]
+        outputs = {(name if len(pattern) == len(self.inputs) else _from(name, pattern)): name for pattern in reversed(patterns) for name in self.heads}
         return {
-            "loss": {name: self._loss(name) for name in self.heads},
-            "loss_weights": {name: float(self.loss_weights.get(name, 1.0)) for name in self.heads},
-            "weighted_metrics": {name: [self._accuracy(name)] for name in self.heads},
+            "loss": {output: self._loss(name) for output, name in outputs.items()},
+            "loss_weights": {output: float(self.loss_weights.get(name, 1.0)) / len(patterns) for output, name in outputs.items()},
+            "weighted_metrics": {output: [self._accuracy(name)] for output, name in outputs.items()},
         }
 
     def _loss(self, name):
@@ -139,7 +169,7 @@ class Classification(Task):
         """Scores all items as they are; of several inputs also each pattern of presence, over the items that have its fields, with the others hidden."""
         patterns = [()]
         if 1 < len(self.inputs) <= _PATTERNS:
-            patterns += [shown for count in range(1, len(self.inputs) + 1) for shown in itertools.combinations(self.inputs, count)]
+            patterns += self._patterns()
         rows = {name: {pattern: ([], []) for pattern in patterns} for name in self.heads}
         tags = {name: {field: [] for field in self.inputs} for name in self.heads}
         for batch in batches:

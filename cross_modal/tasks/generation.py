@@ -14,7 +14,7 @@ from cross_modal import fusion as fusions
 from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import LanguageEmbedding
-from cross_modal.losses import SmoothedCrossEntropy
+from cross_modal.losses import ABSENT_LOGIT, CTC, SmoothedCrossEntropy, ctc_cost
 from cross_modal.routes import Routes, expand_routes, split_route
 from cross_modal.tasks.task import STRING, Endpoint, Task
 
@@ -41,6 +41,8 @@ class Generation(Task):
         weights: dict of pattern to how often the routes that fit it are drawn, beside 1; of those that fit a route the last counts.
         balance: 1 draws each combination of source fields as often as each other, however many routes start from it; 0 draws all routes alike.
         dim: size of a state.
+        ctc: share of the loss by which the states of a recording spell the text themselves, where it is in the recording's language; it helps to learn to listen. With 1 there is
+            no decoder: texts are read off the recordings, which is faster and leaves nothing out.
         label_smoothing: share of each target that is spread over all subwords.
         dropout: share of the embedded subwords dropped.
         beams: beginnings that the search keeps, see `decoding.beam`; 1 for the likeliest subword at each step.
@@ -48,7 +50,7 @@ class Generation(Task):
         length: most subwords that are written.
 
     Raises:
-        ValueError: if there is no text to write, a source has no tower, or a pattern fits no route.
+        ValueError: if there is no text to write, a source has no tower, a pattern fits no route, or a route is nothing for `ctc`.
     """
 
     towers: dict[str, Callable] = dataclasses.field(kw_only=True)
@@ -60,6 +62,7 @@ class Generation(Task):
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
     balance: float = 1.0
     dim: int = 256
+    ctc: float = 0.0
     label_smoothing: float = 0.1
     dropout: float = 0.1
     beams: int = 5
@@ -77,6 +80,12 @@ class Generation(Task):
             raise ValueError(f"Expected `beams` and `length` of at least 1. Received: beams={self.beams}, length={self.length}")
         for pattern in self.weights:
             split_route(pattern)
+        heard = [route for route in self.trained if self._is_spelled(route)]
+        if not 0 <= self.ctc <= 1 or (self.ctc and not heard) or (self.ctc == 1 and [route for route in self.trained if len(route[0]) > 1 or route not in heard]):
+            raise ValueError(
+                f"Expected `ctc` from 0 to 1, with a route from speech to text of the same language, and with 1 no other routes. Received: ctc={self.ctc}"
+                f" with {len(heard)} such routes of {len(self.trained)}"
+            )
 
     def kinds_of(self, names):
         """Returns the kinds of view of some fields."""
@@ -93,6 +102,15 @@ class Generation(Task):
         """Names of the fields that a route starts from."""
         used = {kind.partition(":")[0] for route in self.trained for kind in route[0]}
         return [name for name in self.features if name in used]
+
+    @property
+    def spoken(self):
+        """The field of recordings that routes start from, the first of several, or None."""
+        return next((name for name in self.sources if self.features[name].kind == "audio"), None)
+
+    def _is_spelled(self, route):
+        tags = {kind.partition(":")[2] for kind in (*route[0], route[1]) if kind.partition(":")[0] == self.spoken or kind == route[1]} - {""}
+        return any(kind.partition(":")[0] == self.spoken for kind in route[0]) and len(tags) < 2
 
     @property
     def draws(self):
@@ -126,11 +144,21 @@ class Generation(Task):
         """The example of sources and of texts `(batch, time)` to write."""
         feature = self.features[self.target]
         there, lengths = tf.reduce_any(mask, 1), tf.reduce_sum(tf.cast(mask, tf.int32), 1)
-        ids = tf.pad(tf.where(mask, ids, 0), [[0, 0], [0, 1]])
+        known = tf.where(mask, ids, 0)
+        ids = tf.pad(known, [[0, 0], [0, 1]])
         after = ids + tf.one_hot(lengths, tf.shape(ids)[1], feature.end, 0, dtype=tf.int32)
         before = tf.pad(ids[:, :-1], [[0, 0], [1, 0]], constant_values=feature.start)
         weight = tf.cast(tf.sequence_mask(lengths + 1, tf.shape(ids)[1]) & there[:, None], tf.float32)
-        return {**x, _TARGET: {"value": before, "language": language}}, after, weight
+        y, weights = {"text": after}, {"text": weight}
+        if self.ctc:
+            said = x[self.spoken]["language"]
+            usable = tf.reduce_any(x[self.spoken]["mask"], 1) & ((said == language) | (said == 0) | (language == 0))
+            y, weights = {**y, "ctc": known}, {**weights, "ctc": tf.cast(tf.where(usable, lengths, 0), tf.float32)}
+        return {**x, _TARGET: {"value": before, "language": language}}, *({name: one[name] for name in self._outputs} for one in (y, weights))
+
+    @property
+    def _outputs(self):
+        return [name for name, there in (("text", self.ctc < 1), ("ctc", self.ctc > 0)) if there]
 
     # --- the model ---
 
@@ -146,10 +174,13 @@ class Generation(Task):
         written = layers.Dropout(self.dropout)(layers.Rescaling(self.dim**0.5)(embedding(inputs[_TARGET]["value"])))
         written = LanguageEmbedding(len(self.languages.names), dropout=0.0, name="target_language_embedding")(written, inputs[_TARGET]["language"])
         encoded = self._encoded(encoder, inputs, inputs[_TARGET]["language"])
-        x = self.decoder("decoder")(written, encoded["states"], encoded["mask"])  # (batch, time, dim)
+        outputs = {"ctc": encoded["ctc"]} if self.ctc else {}
+        if self.ctc < 1:
+            x = self.decoder("decoder")(written, encoded["states"], encoded["mask"])  # (batch, time, dim)
+            outputs["text"] = embedding(x, reverse=True)
 
         # --- model ---
-        return keras.Model(inputs, embedding(x, reverse=True), name="generation")
+        return keras.Model(inputs, {name: outputs[name] for name in self._outputs}, name="generation")
 
     def _encoder(self):
         """All sources to the states that the decoder reads; without sources, to one that is not there."""
@@ -159,13 +190,22 @@ class Generation(Task):
             return keras.Model({"language": language}, {"states": ops.repeat(nothing[:, :, None], self.dim, 2), "mask": nothing > 0}, name="encoder")
         towers = {name: self.towers[name](self.features[name], self.dim, name, languages=len(self.languages.names)) for name in self.sources}
         inputs = {name: {key: keras.Input(one.shape[1:], dtype=one.dtype, name=f"{name}_{key}") for key, one in tower.input.items()} for name, tower in towers.items()}
-        return keras.Model(inputs, self.fusion({name: tower(inputs[name]) for name, tower in towers.items()}), name="encoder")
+        states = {name: tower(inputs[name]) for name, tower in towers.items()}
+        outputs = self.fusion(states) if self.ctc < 1 else {}
+        if self.ctc:
+            logits = layers.Dense(self.features[self.target].vocab_size, dtype="float32", name="ctc")(states[self.spoken]["states"])
+            there = states[self.spoken]["mask"][:, :, None]
+            outputs = {**outputs, "ctc": ops.concatenate([ops.where(there, logits[:, :, :1], 0.0), ops.where(there, logits[:, :, 1:], ABSENT_LOGIT)], axis=-1)}
+        return keras.Model(inputs, outputs, name="encoder")
 
     def _encoded(self, encoder, x, language, **options):
         return encoder({name: x[name] for name in self.sources} if self.sources else {"language": language}, **options)
 
     def objective(self):
-        return {"loss": SmoothedCrossEntropy(self.label_smoothing), "weighted_metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
+        losses, weights = {"text": SmoothedCrossEntropy(self.label_smoothing), "ctc": CTC()}, {"text": 1.0 - self.ctc, "ctc": self.ctc}
+        counted = {"text": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")], "ctc": []}
+        parts = {"loss": losses, "loss_weights": weights, "weighted_metrics": counted}
+        return {key: {name: part[name] for name in self._outputs} for key, part in parts.items()}
 
     # --- decoding ---
 
@@ -180,8 +220,11 @@ class Generation(Task):
         Returns:
             Pair of ids int32 `(batch, beams, length)`, best first, and scores `(batch, beams)`, see `decoding.beam`.
         """
+        encoded = self._encoded(model.get_layer("encoder"), x, language, training=False)
+        if self.ctc == 1:
+            return decoding.ctc(encoded["ctc"], self.length, self.beams)
         feature, embedding, decoder = self.features[self.target], model.get_layer("embedding"), model.get_layer("decoder")
-        tag, encoded = model.get_layer("target_language_embedding"), self._encoded(model.get_layer("encoder"), x, language, training=False)
+        tag = model.get_layer("target_language_embedding")
         banned = tf.one_hot([0, 1, feature.start], feature.vocab_size, on_value=-1e9, off_value=0.0)
 
         def step(ids, place, memory):
@@ -254,8 +297,11 @@ class Generation(Task):
         return self._texts(ids)[:, 0], scores[:, 0], *self._weigh(model, *self._taught(x, target["value"], target["mask"], target["language"]))
 
     def _weigh(self, model, x, after, weight):
-        chances = tf.nn.sparse_softmax_cross_entropy_with_logits(after, tf.cast(model(x, training=False), tf.float32))
-        return tf.reduce_sum(chances * weight, 1), tf.reduce_sum(weight, 1)
+        outputs = model(x, training=False)
+        if self.ctc == 1:
+            return ctc_cost(after["ctc"], outputs["ctc"]), weight["ctc"]
+        chances = tf.nn.sparse_softmax_cross_entropy_with_logits(after["text"], tf.cast(outputs["text"], tf.float32))
+        return tf.reduce_sum(chances * weight["text"], 1), tf.reduce_sum(weight["text"], 1)
 
     def score(self, model, batches):
         return route_scores.score_routes(self, model, batches)

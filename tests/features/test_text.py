@@ -133,3 +133,16 @@ def test_vocabulary_of_the_size_that_the_error_asks_for_is_enough(texts):
 
 def test_generator_is_read_once():
     assert features.learn_subwords((string for string in CORPUS), 400) == features.learn_subwords(CORPUS, 400)
+
+
+@pytest.mark.parametrize("units, first, second", [("characters", "deux", 5), ("bytes", "deux", 5), ("characters", "日本", 3), ("bytes", "日本", 7)])
+def test_small_units_come_back_as_they_were(units, first, second):
+    feature = features.Text(features.learn_subwords(["deux cents", "zwei 日本"], units=units))
+    ids = feature.featurize(tf.constant(first))
+    assert len(ids) == second and feature.detokenize(ids[None]).numpy()[0].decode() == first  # One for the space that SentencePiece puts before all.
+    assert feature.detokenize(feature.featurize(tf.constant("Ω ñ"))[None]).numpy()[0].decode() == "Ω ñ"
+
+
+def test_units_must_be_known():
+    with pytest.raises(ValueError, match="one of subwords, characters, bytes. Received: units=words"):
+        features.learn_subwords(["one"], units="words")

@@ -27,6 +27,20 @@ def test_keeps_its_contract(join, learned, dataset):
     testing.check_task(task, batch, {"classify": rows})
 
 
+def test_learns_from_every_pattern_at_once(learned, dataset):
+    task = _task(learned, every_pattern=True)
+    batch = next(iter(batches(dataset, "train", task.features, task.languages, 6, draws=task.draws)))
+    batch["image"]["mask"] &= np.arange(6)[:, None, None] > 0  # The first item lacks its picture.
+    x, y, weight = task.example(batch)
+    assert set(y) == {"parity", "digits", "parity_from_image", "digits_from_image", "parity_from_text", "digits_from_text"}
+    assert weight["parity_from_image"].numpy().tolist() == [0, 1, 1, 1, 1, 1] and weight["parity_from_text"].numpy().tolist() == [1] * 6
+    model = task.build()
+    hidden = {**x, "text": {**x["text"], "mask": x["text"]["mask"] & False}}
+    assert model(hidden)["parity"].numpy() == pytest.approx(model(x)["parity_from_image"].numpy(), abs=1e-5)
+    assert sum(task.objective()["loss_weights"].values()) == pytest.approx(2.0)
+    testing.check_task(task, batch, {"classify": [{"text": b"two", "text_language": b"en"}]})
+
+
 def test_answers_are_classes_and_probabilities(learned):
     task = _task(learned)
     answers = task.endpoints(task.build())["classify"](image=[b""], image_language=[""], text=["seven"], text_language=["en"])

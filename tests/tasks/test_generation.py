@@ -71,8 +71,35 @@ def test_what_goes_in_is_what_comes_out_a_step_before(task, learned):
     ids, mask = tf.constant([[7, 8, 9], [5, 0, 0], [0, 0, 0]]), tf.constant([[True] * 3, [True, False, False], [False] * 3])
     x, y, weight = task._taught({}, ids, mask, tf.constant([1, 1, 1]))
     assert x["target"]["value"].numpy().tolist() == [[2, 7, 8, 9], [2, 5, 0, 0], [2, 0, 0, 0]]
-    assert y.numpy().tolist() == [[7, 8, 9, 3], [5, 3, 0, 0], [3, 0, 0, 0]]
-    assert weight.numpy().tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]]
+    assert y["text"].numpy().tolist() == [[7, 8, 9, 3], [5, 3, 0, 0], [3, 0, 0, 0]]
+    assert weight["text"].numpy().tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]]
+
+
+def test_what_is_spelled_is_the_text_in_the_language_that_is_heard(learned):
+    task = made(learned, ctc=0.3)
+    french, german = (task.languages.names.index(tag) for tag in ("fr", "de"))
+    heard = {"audio": {"mask": tf.constant([[True], [True], [True], [False]]), "language": tf.constant([french, german, 0, french])}}
+    ids, mask = tf.constant([[7, 8, 9]] * 4), tf.constant([[True, True, False]] * 4)
+    _, y, weight = task._taught(heard, ids, mask, tf.fill([4], french))
+    assert set(y) == {"text", "ctc"} and y["ctc"].numpy().tolist() == [[7, 8, 0]] * 4 and weight["ctc"].numpy().tolist() == [2, 0, 2, 0]
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_texts_are_read_off_recordings(learned, dataset, beams):
+    task = made(learned, routes=("audio:fr->text:fr",), ctc=1.0, beams=beams)
+    item = next(iter(dataset.items("test").as_numpy_iterator()))
+    spoken = {"audio": item["audio"]["value"][[tag.decode() for tag in item["audio"]["language"]].index("fr")], "audio_language": b"fr", "target_language": b"fr"}
+    testing.check_task(task, drawn(task, dataset), {"generate": [spoken, {**spoken, "target_language": b"xx"}], "score": [{**spoken, "target": "deux"}]})
+    assert {layer.name for layer in task.build().layers} & {"decoder", "embedding"} == set()
+
+
+def test_a_decoder_and_what_is_spelled_learn_together(learned, dataset):
+    task = made(learned, ctc=0.3)
+    model, (x, y, weight) = task.build(), task.example(drawn(task, dataset))
+    model.compile(optimizer="adam", **task.objective())
+    scores = model.test_on_batch(x, y, weight, return_dict=True)
+    assert scores["loss"] == pytest.approx(0.7 * scores["text_loss"] + 0.3 * scores["ctc_loss"], rel=1e-3) and scores["ctc_loss"] > 1
+    assert {"states", "mask", "ctc"} == set(model.get_layer("encoder").output)
 
 
 def test_a_language_model_has_no_source(learned, dataset):
@@ -80,7 +107,7 @@ def test_a_language_model_has_no_source(learned, dataset):
     assert task.sources == [] and task.answered == ["en"]
     model = task.build()
     x, y, weight = task.example(drawn(task, dataset))
-    assert model(x).shape[:2] == y.shape and np.isfinite(model(x)).all()
+    assert model(x)["text"].shape[:2] == y["text"].shape and np.isfinite(model(x)["text"]).all()
     said = task.endpoints(model)["generate"](target_language=tf.constant(["", "en", "fr"]))
     assert said["text"][0] == said["text"][1] and said["text"][2] == b"" and said["score"][2] < -1e8
 
@@ -116,3 +143,7 @@ def test_what_cannot_be_is_told(learned):
         made(learned, routes=("image->text:xx",))
     with pytest.raises(ValueError, match="Received: beams=0, length=6"):
         made(learned, beams=0)
+    with pytest.raises(ValueError, match="Received: ctc=1.0 with 1 such routes of 2"):
+        made(learned, ctc=1.0, routes=("audio:fr->text:fr", "text:de->text:fr"))
+    with pytest.raises(ValueError, match="Received: ctc=0.3 with 0 such routes"):
+        made(learned, ctc=0.3, routes=("audio:fr->text:de", "text:de->text:fr"))
