@@ -1,12 +1,8 @@
-import itertools
-import math
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from cross_modal import losses
 from cross_modal.losses import Contrastive
 
 ALL = [[True]]
@@ -240,24 +236,3 @@ def test_what_is_held_out_has_no_gradient_in_any_loss(kind):
 def test_unknown_kind_is_told():
     with pytest.raises(ValueError, match="one of info_nce, sigmoid, triplet. Received: kind=clip"):
         Contrastive(ALL, "clip")
-
-
-@pytest.mark.parametrize("compiled", [False, True])
-def test_ctc_adds_up_all_ways_to_spell_a_text(compiled):
-    logits = np.random.default_rng(0).normal(size=(6, 5, 4)).astype("float32")
-    for row, first in ((2, 4), (3, 2), (4, 0)):  # From there on steps are not there.
-        logits[row, first:] = [0.0, -1e9, -1e9, -1e9]
-    texts = np.array([[1, 2, 3], [1, 1, 0], [2, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0]])
-    chances = np.exp(logits - np.log(np.exp(logits.astype(float)).sum(-1, keepdims=True)))
-    known = []
-    for text, chance in zip(texts[:3], chances):
-        ways = [way for way in itertools.product(range(4), repeat=5) if [one for one, _ in itertools.groupby(way) if one] == [one for one in text if one]]
-        known.append(-math.log(sum(math.prod(chance[step, one] for step, one in enumerate(way)) for way in ways)))
-    with tf.GradientTape() as tape:
-        given = tf.constant(logits)
-        tape.watch(given)
-        found = losses.ctc_cost(texts, given, compiled)
-    assert found.numpy() == pytest.approx([*known, 0, 0, 0], abs=1e-4)  # Two equal ids need three steps; no step and no text are no example.
-    slope = tape.gradient(found, given).numpy()
-    assert np.isfinite(slope).all() and np.abs(slope[:3]).sum() > 1 and not slope[3:].any()
-    assert losses.CTC()(texts, logits, np.array([3.0, 2, 1, 0, 0, 0])).numpy() == pytest.approx(sum(known) / 6, abs=1e-4)

@@ -11,10 +11,11 @@ from keras import layers, ops
 
 from cross_modal import decoders, decoding, route_scores
 from cross_modal import fusion as fusions
+from cross_modal.ctc import ABSENT_LOGIT, CTC, ctc_cost
 from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import LanguageEmbedding
-from cross_modal.losses import ABSENT_LOGIT, CTC, SmoothedCrossEntropy, ctc_cost
+from cross_modal.losses import SmoothedCrossEntropy
 from cross_modal.routes import Routes, expand_routes, split_route
 from cross_modal.tasks.task import STRING, Endpoint, Task
 
