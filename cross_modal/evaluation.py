@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+from cross_modal import report
 from cross_modal.data import batches
 
 
@@ -15,7 +16,8 @@ def evaluate(task, model, dataset, split="test", batch_size=64, run=None, baseli
         dataset: `Dataset`.
         split: name of the split.
         batch_size: items in a batch.
-        run: folder of the run, to keep the scores in its `metrics.json` under the name of the split, and answers, where there are, in `predictions-SPLIT.jsonl`; or None.
+        run: folder of the run, to keep the scores in its `metrics.json` under the name of the split, and answers, where there are, in `predictions-SPLIT.jsonl` and, some of
+            them to look at, `predictions-SPLIT.html`; or None.
         baseline: whether the task's baseline is scored too, once for a run and split.
 
     Returns:
@@ -28,6 +30,7 @@ def evaluate(task, model, dataset, split="test", batch_size=64, run=None, baseli
     if path and predictions is not None:
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
         path.with_name(f"predictions-{split}.jsonl").write_text(lines, encoding="utf-8")
+        report.predictions_page(predictions, dataset, split, path.with_name(f"predictions-{split}.html"))
     plain = (kept.get(split, {}).get("baseline") or task.baseline(dataset, split)) if baseline else {}
     scores |= {"baseline": plain} if plain else {}
     if path:

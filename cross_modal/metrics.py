@@ -151,3 +151,18 @@ def text_scores(references, hypotheses, language=""):
                 errors, length = errors + nearest[0], length + nearest[1]
         scores[name] = errors / max(length, 1)
     return scores | {"exact": float(np.mean([said in right for right, said in zip(references, hypotheses)]))}
+
+
+def sentence_scores(references, hypotheses):
+    """Compares each text with what it should be.
+
+    Args:
+        references: see `text_scores`, as `hypotheses`.
+
+    Returns:
+        List of chrF, 0 to 100.
+    """
+    from sacrebleu.metrics import CHRF
+
+    chrf = CHRF()
+    return [chrf.sentence_score(said, right).score for right, said in zip(references, hypotheses)]

@@ -1,5 +1,9 @@
 """Pictures of what a model does."""
 
+import base64
+import html
+import itertools
+import random
 import textwrap
 
 import numpy as np
@@ -144,3 +148,72 @@ def tuning_picture(rows, path):
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     return path
+
+
+_PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
+<style>body {{ font: 14px sans-serif; margin: 2em auto; max-width: 75em }} td, th {{ padding: .4em .8em; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd }}
+img {{ max-width: 14em; max-height: 14em; min-width: 5em; image-rendering: auto }} small {{ color: #777 }} .said {{ font-weight: bold }}</style>
+<h1>{title}</h1><p>{count} texts. chrF, 0 to 100, says how near each is to the nearest of those that it should be.</p>{sections}
+"""
+
+
+def predictions_page(predictions, dataset, split, path, count=12, seed=0):
+    """Writes a page of the best, the worst and some other texts, with what they were written from: pictures to look at and sounds to hear.
+
+    Args:
+        predictions: list of dicts, rows of `predictions-SPLIT.jsonl`.
+        dataset: `Dataset`.
+        split: that they are of.
+        path: of the page, HTML with all in it.
+        count: texts of each sort; the routes take turns.
+        seed: of the draw.
+
+    Returns:
+        The path.
+    """
+    routes = {}
+    for row in predictions:
+        routes.setdefault(row["route"], []).append(row)
+    chance = random.Random(seed)
+    sorts = {
+        "Best": [sorted(rows, key=lambda row: -row["chrf"]) for rows in routes.values()],
+        "Worst": [sorted(rows, key=lambda row: row["chrf"]) for rows in routes.values()],
+        "Drawn": [chance.sample(rows, len(rows)) for rows in routes.values()],
+    }
+    for turns in sorts.values():
+        chance.shuffle(turns)  # Where there are more routes than places.
+    chosen = {name: [row for turn in itertools.zip_longest(*turns) for row in turn if row][:count] for name, turns in sorts.items()}
+    wanted = {row["id"] for rows in chosen.values() for row in rows}
+    items = {item["id"].decode(): item for item in dataset.items(split).as_numpy_iterator() if item["id"].decode() in wanted}
+    sections = ""
+    for name, rows in chosen.items():
+        lines = "".join(f"<tr><td>{_route(row)}<td>{_shown(row, items[row['id']], dataset)}<td>{_said(row)}" for row in rows)
+        sections += f"<h2>{name}</h2><table><tr><th>route<th>from<th>written, and what it should be{lines}</table>"
+    path.write_text(_PAGE.format(title=html.escape(f"What is written for {split}"), count=f"{len(predictions):,}", sections=sections), encoding="utf-8")
+    return path
+
+
+def _route(row):
+    return html.escape(row["route"]) + ("" if row["trained"] else "<br><small>never trained</small>")
+
+
+def _said(row):
+    right = "<br>".join(html.escape(text) for text in row["references"])
+    return f"<div dir=auto class=said>{html.escape(row['hypothesis']) or '&empty;'}</div><div dir=auto>{right}</div><small>chrF {row['chrf']:.0f}, score {row['score']:.2f}</small>"
+
+
+def _shown(row, item, dataset):
+    """The sources of a text, as HTML."""
+    parts = []
+    for view, text in row["source"].items():
+        name, _, tag = view.partition(":")
+        tags = [one.decode() for one in item[name]["language"]]
+        raw = item[name]["value"][tags.index(tag or "und")] if text is None else None
+        if raw is None:
+            parts.append(f"<div dir=auto>{html.escape(text)}</div>")
+        elif dataset.fields[name].kind == "image":
+            kind = "png" if raw[:4] == b"\x89PNG" else "jpeg"
+            parts.append(f'<img src="data:image/{kind};base64,{base64.b64encode(raw).decode()}">')
+        else:
+            parts.append(f'<audio controls src="data:audio/wav;base64,{base64.b64encode(raw).decode()}"></audio>')
+    return "".join(parts) or "<small>nothing</small>"

@@ -40,9 +40,10 @@ def score_routes(task, model, batches):
                 chunk = some[start : start + len(items)]
                 x = {name: _taken(batch[name], chunk[:, -1 if name in pictures else 1], chunk[:, 3 + place]) for place, name in enumerate(task.sources)}
                 said = [value.numpy() for value in written(x, _taken(batch[target], chunk[:, 1], chunk[:, 2]))]
-                for (route, row, place, *_), text, mark, spent, steps in zip(chunk, *said):
+                for (route, row, place, *places), text, mark, spent, steps in zip(chunk, *said):
                     references = [one.decode() for one, tag in zip(raw[row], tags[row]) if tag == tags[row, place]]
-                    answer = {"id": items[row].decode(), "references": references, "hypothesis": text.decode(), "score": round(float(mark), 4)}
+                    answer = {"id": items[row].decode(), "source": _source(task, batch, routes[route], row, places), "references": references}
+                    answer |= {"hypothesis": text.decode(), "score": round(float(mark), 4)}
                     found[routes[route], wrong].append((answer, spent, steps))
     scores, predictions, answers = [], [], {}
     for route in routes:
@@ -50,7 +51,8 @@ def score_routes(task, model, batches):
             answers[route], spent, steps = zip(*found[route, False])
             said = {"route": route_name(route), "trained": route in trained}
             scores.append({**said, "items": len(answers[route]), **_counted(answers[route], route), "perplexity": math.exp(min(sum(spent) / max(sum(steps), 1), 50.0))})
-            predictions += [{**said, **answer} for answer in answers[route]]
+            marks = metrics.sentence_scores([one["references"] for one in answers[route]], [one["hypothesis"] for one in answers[route]])
+            predictions += [{**said, **answer, "chrf": round(mark, 1)} for answer, mark in zip(answers[route], marks)]
             if found[route, True]:
                 scores[-1]["wrong picture"] = _counted([answer for answer, *_ in found[route, True]], route)
     _score_pivots(task, model, scores, answers)
@@ -77,6 +79,15 @@ def _all_routes(task):
     trained = list(task.trained)
     others = [((source,), end) for source in task.kinds_of(task.sources) for end in task.kinds_of([task.target]) if source != end]
     return trained + [route for route in others if route not in trained], set(trained)
+
+
+def _source(task, batch, route, row, places):
+    """What a route starts from: dict of kind of view to the text, or None for what is no text."""
+    found = {}
+    for kind in route[0]:
+        name = kind.partition(":")[0]
+        found[kind] = batch[name]["raw"][row, places[task.sources.index(name)]].numpy().decode() if task.features[name].kind == "text" else None
+    return found
 
 
 def _taken(field, rows, places):

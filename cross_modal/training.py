@@ -8,17 +8,19 @@ import sys
 import time
 
 import keras
+import tensorflow as tf
 from tqdm import tqdm
 
 from cross_modal.data import batches
 
 _STATE = "checkpoints/state.json"
 _BEST = "checkpoints/best.weights.h5"
+_COUNTED = 100  # Batches by which it is estimated how many items one has.
 
 
 def fit(
     task, dataset, run, *, epochs=20, steps_per_epoch=None, batch_size=64, optimizer="adamw", learning_rate=2e-3, schedule="cosine", warmup=0.1,
-    weight_decay=0.01, clipnorm=1.0, ema=None, precision="float32", patience=None, bucket_by=None, cache=True, augment=None, modality_dropout=0.0, mixup=0.0,
+    weight_decay=0.01, clipnorm=1.0, ema=None, precision="float32", patience=None, bucket_by=None, batch_tokens=None, cache=True, augment=None, modality_dropout=0.0, mixup=0.0,
     oversample=None, jit_compile="auto", seed=0, resume=False, progress=True,
 ):  # fmt: skip
     """Trains a task and saves the best model.
@@ -43,6 +45,8 @@ def fit(
         precision: Keras dtype policy, such as "mixed_bfloat16" on a GPU.
         patience: epochs without a lower validation loss before the end; None for never.
         bucket_by: see `batches`.
+        batch_tokens: with `bucket_by`, steps of that field in a batch, padding included, in place of `batch_size`: no batch takes longer than another. An epoch has as many batches
+            as the items make on average.
         cache: see `batches`.
         augment: see `batches`, as `modality_dropout`, `mixup` and `oversample`.
         jit_compile: XLA; "auto" is what Keras thinks best for the device.
@@ -66,7 +70,6 @@ def fit(
         raise ValueError(f"Expected `schedule` to be one of {', '.join(SCHEDULES)}. Received: schedule={schedule}")
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     batch_size = min(batch_size, dataset.splits["train"])
-    steps = steps_per_epoch or math.ceil(dataset.splits["train"] / batch_size)
 
     state = _read_state(run)
     if (state["epoch"] >= epochs or state["stopped"]) and (run / "model.keras").exists():
@@ -85,12 +88,14 @@ def fit(
         model.compile(optimizer=compiled, jit_compile=jit_compile, **task.objective())
 
     def data(split, seed, start=0):
+        sorted_by = {"bucket_by": bucket_by, "tokens": batch_tokens} if seed is not None else {}
         made = batches(
-            dataset, split, task.features, task.languages, batch_size, draws=task.draws, drawn_first=task.drawn_first, seed=seed, bucket_by=bucket_by if seed is not None else None,
+            dataset, split, task.features, task.languages, batch_size, draws=task.draws, drawn_first=task.drawn_first, seed=seed, **sorted_by,
             cache=cache, start=start, augment=augment or {}, modality_dropout=modality_dropout, mixup=mixup, oversample=oversample or {}, again=task.again, choose=task.choose,
         )  # fmt: skip
         return made.map(task.example)
 
+    steps = steps_per_epoch or math.ceil(dataset.splits["train"] / (_items_of(data("train", seed)) if batch_tokens else batch_size))
     if ema is not None and not state["epoch"]:
         _average_statistics(model, next(iter(data("train", None)))[0], ema)
     averaged = keras.callbacks.SwapEMAWeights() if ema is not None else None
@@ -116,6 +121,11 @@ SCHEDULES = {
     "inverse_sqrt": lambda share, rise, step: math.sqrt(rise / (step + 1)),
     "constant": lambda share, rise, step: 1.0,
 }
+
+
+def _items_of(data):
+    """Items in a batch, mean over the first ones."""
+    return sum(len(next(iter(tf.nest.flatten(x)))) for x, *_ in data.take(_COUNTED)) / _COUNTED
 
 
 def _build(task, precision):

@@ -19,3 +19,19 @@ def test_confusions_are_darker_where_more(tmp_path, patterns):
 def test_history_draws_both_losses(tmp_path):
     (tmp_path / "h.csv").write_text("epoch,loss,val_loss\n1,3,4\n2,1,2\n")
     assert cv2.imread(str(report.history_picture(tmp_path / "h.csv", tmp_path / "h.png"))).size
+
+
+def test_texts_are_shown_with_what_they_are_from(dataset, tmp_path):
+    item = next(item for item in dataset.items("test").as_numpy_iterator())
+    row = {"id": item["id"].decode(), "references": ["<zwei>"], "hypothesis": "", "score": -1.0, "chrf": 0.0, "trained": True}
+    rows = [
+        {**row, "route": "image->text:de", "source": {"image": None}, "trained": False},
+        {**row, "route": "audio:fr->text:de", "source": {"audio:fr": None}, "hypothesis": "best", "chrf": 100.0},
+        *({**row, "route": "text:en->text:de", "source": {"text:en": "two & two"}, "hypothesis": f"text {number}", "chrf": 50.0} for number in range(40)),
+    ]
+    page = report.predictions_page(rows, dataset, "test", tmp_path / "page.html", count=4).read_text(encoding="utf-8")
+    sorts = dict(zip(("best", "worst", "drawn"), page.split("<h2>")[1:]))
+    assert "42 texts" in page and all(one.count("<tr>") == 5 for one in sorts.values()) and "<b>" not in page
+    for one in sorts.values():  # Routes take turns: one with a single text is there too.
+        assert one.count("data:image/png;base64,") == 1 and one.count("data:audio/wav;base64,") == 1 and one.count("never trained") == 1
+        assert "two &amp; two" in one and "&lt;zwei&gt;" in one

@@ -32,7 +32,7 @@ def test_the_run_has_its_scores_and_answers(run, dataset):
     scores = json.loads((run / "metrics.json").read_text())["validation"]
     assert {row["trained"] for row in scores["routes"]} == {True, False} and "predictions" not in scores
     rows = [json.loads(line) for line in (run / "predictions-validation.jsonl").read_text().splitlines()]
-    assert {"route", "trained", "id", "references", "hypothesis", "score"} == set(rows[0]) and len(rows) == sum(row["items"] for row in scores["routes"])
+    assert {"route", "trained", "id", "source", "references", "hypothesis", "score", "chrf"} == set(rows[0]) and len(rows) == sum(row["items"] for row in scores["routes"])
 
 
 def test_translate_answers_line_by_line(run, capsys, monkeypatch, tmp_path):

@@ -165,3 +165,12 @@ def test_statistics_are_averaged_as_the_weights_are(task, dataset, tmp_path):
     found = [layer for layer in training._layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
     assert found and all(layer.momentum == 0.999 for layer in found)
     assert all(np.abs(layer.moving_mean.numpy()).max() > 0.01 for layer in found)
+
+
+def test_an_epoch_of_batches_by_tokens_has_all_items(learned, dataset, tmp_path, monkeypatch):
+    features, languages = learned
+    task = tasks.Classification({name: features[name] for name in ("text", "parity")}, languages, towers={"text": towers.text.bag}, dim=8)
+    model = fit(task, dataset, tmp_path, epochs=1, bucket_by="text", batch_tokens=80, progress=False)
+    assert 80 // 16 <= dataset.splits["train"] / int(model.optimizer.iterations) <= 80 // 8  # Texts of 8 to 16 subwords.
+    with pytest.raises(ValueError, match="Received: tokens=80, bucket_by=None"):
+        fit(task, dataset, tmp_path / "other", epochs=1, batch_tokens=80, progress=False)

@@ -14,7 +14,7 @@ _LENGTHS = [8] + [step << power for power in range(2, 28) for step in (3, 4)]
 
 def batches(
     dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0, augment=(), modality_dropout=0.0, mixup=0.0,
-    oversample=(), drawn_first=(), again=(), choose=None, raw=False,
+    oversample=(), drawn_first=(), again=(), choose=None, raw=False, tokens=None,
 ):  # fmt: skip
     """Makes batches of the drawn views of each item.
 
@@ -29,7 +29,7 @@ def batches(
         size: items in a batch.
         draws: dict of field to the number of views drawn from an item. None takes all views, in order.
         seed: None goes through the split once, in order, and draws the first views. A number shuffles, draws at random and repeats without end,
-            in batches of exactly `size`.
+            in batches of exactly `size`, or of `tokens`.
         bucket_by: field whose length sorts items into batches of similar length, or None for batches of items at random.
         cache: whether featurized items stay in memory after the first pass.
         start: with a seed, number of batches to pass over, to go on where a run stopped.
@@ -43,6 +43,7 @@ def batches(
         choose: function from a dict of field to the languages of its views, int32 `(views,)`, and a seed `(2,)` to a dict of field to the places of those views that are
             drawn, in place of views at random; without a seed the same are drawn each time.
         raw: whether raw values come too, as `raw`, string `(batch, views)`.
+        tokens: with `bucket_by`, steps of that field in a batch, padding included, in place of `size`: many short items or few long ones.
 
     Returns:
         `tf.data.Dataset` of dicts: `id`, string `(batch,)`; `item`, int64 `(batch,)`; and each field, a dict of `value` `(batch, views, time, ...)`, `mask`
@@ -62,6 +63,8 @@ def batches(
     if bucket_by is not None and (bucket_by not in features or not features[bucket_by].has_time):
         timed = [name for name, feature in features.items() if feature.has_time]
         raise ValueError(f"Expected `bucket_by` to be a field with a length: {', '.join(timed) or 'there is none'}. Received: bucket_by={bucket_by}")
+    if tokens is not None and (bucket_by is None or tokens < 1):
+        raise ValueError(f"Expected `tokens` of at least 1, and a `bucket_by` whose steps they are. Received: tokens={tokens}, bucket_by={bucket_by}")
     augment = dict(augment) if seed is not None else {}
     augmenting.check_options(augment, {name: feature.kind for name, feature in features.items()})
     items = dataset.items(split)
@@ -90,7 +93,7 @@ def batches(
         return _place(_featurize(drawn, features, languages, [name for name in features if name not in early], raw), features, draws)
 
     items = items.enumerate().map(draw, num_parallel_calls=_CORES)
-    items = _batch(items, features, size, bucket_by, seed is not None, raw)
+    items = _batch(items, features, size, bucket_by, tokens, seed is not None, raw)
     if augment or (seed is not None and (modality_dropout or mixup)):
         items = _augmented(items, {name: feature for name, feature in features.items() if name not in again}, augment, modality_dropout, mixup, seed)
     if start:
@@ -259,7 +262,7 @@ def _unfolded(tensor, like):
     return tf.ensure_shape(tf.reshape(tensor, tf.concat([tf.shape(like)[:2], tf.shape(tensor)[1:]], 0)), like.shape)
 
 
-def _batch(items, features, size, bucket_by, drop_remainder, raw):
+def _batch(items, features, size, bucket_by, tokens, drop_remainder, raw):
     # An absent view of a batch padded in views must keep the key of absence.
     padding = {"id": "", "item": tf.constant(0, tf.int64)}
     for name, feature in features.items():
@@ -268,9 +271,10 @@ def _batch(items, features, size, bucket_by, drop_remainder, raw):
     if bucket_by is None:
         return items.padded_batch(size, padding_values=padding, drop_remainder=drop_remainder)
     bounds = [length for length in _LENGTHS if length < 2**16]
+    sizes = [size if tokens is None else max(1, tokens // bound) for bound in bounds]
     return items.bucket_by_sequence_length(
         lambda item: tf.shape(item[bucket_by]["mask"])[-1],
-        [bound + 1 for bound in bounds], [size] * (len(bounds) + 1),
+        [bound + 1 for bound in bounds], [*sizes, sizes[-1]],
         padding_values=padding, drop_remainder=drop_remainder,
     )  # fmt: skip
 

@@ -23,6 +23,8 @@ class Audio(Feature):
         hop_ms: milliseconds between frames.
         window_ms: milliseconds of one Hann window.
         seconds: longest sound kept, in seconds; the rest is cut off.
+        range_db: what is further below the loudest band, in decibels, is taken for silence; None for 60 below a full-scale tone, however soft the recording. With 40 or so, the
+            hum of one room is as silent as that of another: for speakers and microphones that were never heard.
 
     Returns:
         `featurize` returns float32 `(time, bins)`, one frame each `hop_ms`. Raises `tf.errors.InvalidArgumentError` for bytes that are no WAV.
@@ -30,21 +32,27 @@ class Audio(Feature):
 
     kind = "audio"
 
-    def __init__(self, bins=80, hop_ms=10, window_ms=25, seconds=30):
+    def __init__(self, bins=80, hop_ms=10, window_ms=25, seconds=30, range_db=None):
         super().__init__(name="audio")
         if not 0 < hop_ms <= window_ms:
             raise ValueError(f"Expected 0 < hop_ms <= window_ms. Received: hop_ms={hop_ms}, window_ms={window_ms}")
-        self.bins, self.hop_ms, self.window_ms, self.seconds = bins, hop_ms, window_ms, seconds
+        if range_db is not None and range_db <= 0:
+            raise ValueError(f"Expected `range_db` above 0. Received: range_db={range_db}")
+        self.bins, self.hop_ms, self.window_ms, self.seconds, self.range_db = bins, hop_ms, window_ms, seconds, range_db
         self.spec = tf.TensorSpec((None, bins), tf.float32)
 
     def featurize(self, raw):
         samples = decode_wav(raw, self.seconds)
+        if self.range_db is not None:
+            samples /= tf.maximum(tf.reduce_max(tf.abs(samples)), 1e-4)
         frames = log_mel(samples, self.bins, self.hop_ms, self.window_ms)
+        if self.range_db is not None:
+            frames = tf.maximum(frames, tf.reduce_max(frames) - self.range_db * math.log(10.0) / 10.0)
         frames -= tf.reduce_mean(frames, 0, keepdims=True)
         return frames / (tf.math.reduce_std(frames) + 1e-3)
 
     def config(self):
-        return {"bins": self.bins, "hop_ms": self.hop_ms, "window_ms": self.window_ms, "seconds": self.seconds}
+        return {"bins": self.bins, "hop_ms": self.hop_ms, "window_ms": self.window_ms, "seconds": self.seconds, "range_db": self.range_db}
 
 
 def decode_wav(raw, seconds=30):

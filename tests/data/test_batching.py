@@ -227,6 +227,16 @@ def test_bucketing_loses_no_item(made):
         assert len({int(length_for(length)) for length in batch["text"]["mask"].sum((1, 2))}) == 1
 
 
+def test_batches_of_as_many_tokens(made):
+    found = taken(30, listed(made, size=4, draws=DRAWS, seed=5, bucket_by="text", tokens=48))
+    shapes = {batch["text"]["mask"].shape for batch in found}
+    assert all(items == max(1, 48 // length) for items, _, length in shapes) and len(shapes) > 1
+    same(found[20:], taken(10, listed(made, size=4, draws=DRAWS, seed=5, bucket_by="text", tokens=48, start=20)))
+    assert len(taken(1, listed(made, size=4, draws=DRAWS, seed=5, bucket_by="text", tokens=1))[0]["id"]) == 1
+    with pytest.raises(ValueError, match="Received: tokens=48, bucket_by=None"):
+        listed(made, size=4, tokens=48)
+
+
 def test_only_the_fields_asked_for(made):
     dataset, features, languages = made
     batch = next(batches(dataset, "train", {"label": features["label"]}, languages, 4).as_numpy_iterator())

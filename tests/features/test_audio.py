@@ -118,6 +118,18 @@ def test_loudness_does_not_matter():
     assert np.abs(loud - soft).mean() < 0.01
 
 
+def test_a_soft_recording_in_a_humming_room_is_as_a_loud_one_elsewhere():
+    """Half a second of a tone, then of nothing but the room."""
+    said, room = np.concatenate([sine(500), np.zeros(8000)]), np.random.default_rng(1).normal(size=16_000)
+    loud, soft = said + 1e-4 * room, 0.003 * (said + 3e-3 * room)
+    usual, ranged = (audio.Audio(bins=40, range_db=limit) for limit in (None, 30))
+    apart = [np.abs(feature.featurize(wav(loud)) - feature.featurize(wav(soft))).max() for feature in (usual, ranged)]
+    assert apart[0] > 1.0 and apart[1] < 0.3
+    assert np.isfinite(ranged.featurize(wav(np.zeros(4000)))).all()
+    with pytest.raises(ValueError, match="Received: range_db=0"):
+        audio.Audio(range_db=0)
+
+
 def test_one_frame_each_hop():
     for samples, hop_ms, frames in ((16_000, 10, 101), (16_000, 25, 41), (159, 10, 1), (160, 10, 2)):
         assert features.Audio(bins=10, hop_ms=hop_ms).featurize(tf.constant(wav(noise(samples)))).shape == (frames, 10)
