@@ -4,7 +4,6 @@ All take a `step`: a function from ids `(rows,)`, place int `()` and memory to l
 `(rows, ...)`; those under a name that begins with `states` are the same at every step and for every hypothesis of an item.
 """
 
-import keras
 from keras import ops
 
 PADDING = 0
@@ -32,40 +31,36 @@ def greedy(step, memory, rows, start, end, length):
     return _written(step, memory, rows, start, end, length, pick)
 
 
-def sample(step, memory, rows, start, end, length, temperature=1.0, top_k=0, top_p=1.0, seed=None):
+def sample(step, memory, rows, start, end, length, drawn, temperature=1.0, top_k=0, top_p=1.0):
     """Draws an id at each step.
 
     Args:
         step: see above, as `memory`, `rows`, `start`, `end` and `length` in `greedy`.
-        temperature: what logits are divided by; below 1 the likely becomes likelier.
+        drawn: numbers from 0 to 1 at random, `(rows, length)`, which decide.
+        temperature: what logits are divided by, above 0; below 1 the likely becomes likelier. A number, or one for each sequence, as the next two.
         top_k: number of likeliest ids to draw among; 0 for all.
-        top_p: the likeliest ids that together have this probability are drawn among.
-        seed: int or `keras.random.SeedGenerator`.
+        top_p: the likeliest ids that together have this probability are drawn among, above 0.
 
     Returns:
         As `greedy`; the log-probabilities are those of the model as it is.
 
-    Raises:
-        ValueError: if an option has no meaning.
-
     Source:
         Fan et al. (2018), "Hierarchical Neural Story Generation", section 5.4 (top-k); Holtzman et al. (2020), "The Curious Case of Neural Text Degeneration", section 3.1 (top-p).
     """
-    if temperature <= 0 or top_k < 0 or not 0 < top_p <= 1:
-        raise ValueError(
-            f"Expected `temperature` above 0, `top_k` of at least 0 and `top_p` above 0 and at most 1. Received: temperature={temperature}, top_k={top_k}, top_p={top_p}"
-        )
-    drawn = keras.random.uniform((rows, length), seed=seed)
+    temperature, top_p = (ops.reshape(ops.convert_to_tensor(one, "float32"), (-1, 1)) for one in (temperature, top_p))
+    top_k = ops.reshape(ops.convert_to_tensor(top_k, "int32"), (-1, 1))
 
     def pick(logits, place):
-        count = logits.shape[-1] if not top_k else min(top_k, logits.shape[-1])
-        best, ids = ops.top_k(ops.cast(logits, "float32") / temperature, count)
+        vocab = logits.shape[-1]
+        best, ids = ops.top_k(ops.cast(logits, "float32") / temperature, vocab)
+        best = ops.where((ops.arange(vocab) < top_k) | (top_k == 0), best, _NEVER)
         chances = ops.exp(best - ops.logsumexp(best, axis=-1, keepdims=True))
         sums = ops.cumsum(chances, axis=-1)
         chances = ops.where(sums - chances < top_p, chances, 0.0)  # The first always stays.
         sums = ops.cumsum(chances, axis=-1)
         place = ops.sum(ops.cast(sums <= ops.take(drawn, place, axis=1)[:, None] * sums[:, -1:], "int32"), axis=-1)
-        return ops.take_along_axis(ids, ops.minimum(place, count - 1)[:, None], axis=-1)[:, 0]
+        last = ops.sum(ops.cast(chances > 0, "int32"), axis=-1) - 1
+        return ops.take_along_axis(ids, ops.minimum(place, last)[:, None], axis=-1)[:, 0]
 
     return _written(step, memory, rows, start, end, length, pick)
 

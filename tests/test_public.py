@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(cross_modal.__file__).parent
 LEVELS = [
     {"features", "layers", "metrics", "losses", "ctc", "baselines", "retrieval", "routes", "decoding"},
     {"data", "towers", "fusion", "decoders"},
-    {"tasks", "route_scores"},
+    {"tasks", "route_scores", "text_endpoints"},
     {"training", "evaluation", "report", "exporting", "serving", "galleries", "server"},
     {"config", "cli", "samples", "testing", "tuning", "demo", "__main__", "__init__"},
 ]

@@ -9,18 +9,16 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from cross_modal import decoders, decoding, route_scores
+from cross_modal import decoders, decoding, route_scores, text_endpoints
 from cross_modal import fusion as fusions
 from cross_modal.ctc import ABSENT_LOGIT, CTC, ctc_cost
-from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import LanguageEmbedding
 from cross_modal.losses import SmoothedCrossEntropy
 from cross_modal.routes import Routes, expand_routes, split_route
-from cross_modal.tasks.task import STRING, Endpoint, Task
+from cross_modal.tasks.task import Task
 
 _TARGET = "target"
-_NO_ANSWER = -1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +209,7 @@ class Generation(Task):
     # --- decoding ---
 
     def write(self, model, x, language):
-        """Writes texts, as TensorFlow graph code.
+        """Writes the likeliest texts, as TensorFlow graph code.
 
         Args:
             model: that `build` made.
@@ -219,13 +217,36 @@ class Generation(Task):
             language: of the texts, int32 `(batch,)`.
 
         Returns:
-            Pair of ids int32 `(batch, beams, length)`, best first, and scores `(batch, beams)`, see `decoding.beam`.
+            Pair of texts, string `(batch, beams)`, best first, and scores `(batch, beams)`, see `decoding.beam`.
         """
-        encoded = self._encoded(model.get_layer("encoder"), x, language, training=False)
         if self.ctc == 1:
-            return decoding.ctc(encoded["ctc"], self.length, self.beams)
+            encoded = self._encoded(model.get_layer("encoder"), x, language, training=False)
+            ids, scores = decoding.ctc(encoded["ctc"], self.length, self.beams)
+        elif self.beams == 1:
+            ids, scores = (one[:, None] for one in decoding.greedy(*self._steps(model, x, language)))
+        else:
+            ids, scores = decoding.beam(*self._steps(model, x, language), self.beams, self.length_penalty)
+        return self._texts(ids), scores
+
+    def draw(self, model, x, language, drawn, temperature=1.0, top_k=0, top_p=1.0):
+        """Draws texts, as TensorFlow graph code.
+
+        Args:
+            model: that `build` made.
+            x: as in `write`, as `language`.
+            drawn: numbers from 0 to 1 at random, `(batch, length)`.
+            temperature: see `decoding.sample`, as `top_k` and `top_p`.
+
+        Returns:
+            Pair of texts, string `(batch,)`, and log-probabilities `(batch,)`.
+        """
+        ids, scores = decoding.sample(*self._steps(model, x, language), drawn, temperature, top_k, top_p)
+        return self._texts(ids[:, None])[:, 0], scores
+
+    def _steps(self, model, x, language):
+        """What all ways to decode begin with: the step, the memory before it, rows, start, end and length."""
         feature, embedding, decoder = self.features[self.target], model.get_layer("embedding"), model.get_layer("decoder")
-        tag = model.get_layer("target_language_embedding")
+        tag, encoded = model.get_layer("target_language_embedding"), self._encoded(model.get_layer("encoder"), x, language, training=False)
         banned = tf.one_hot([0, 1, feature.start], feature.vocab_size, on_value=-1e9, off_value=0.0)
 
         def step(ids, place, memory):
@@ -235,46 +256,14 @@ class Generation(Task):
             return embedding(state, reverse=True) + tf.reduce_sum(banned, 0), {**after, "states_language": memory["states_language"]}
 
         memory = {**decoder.begin(encoded["states"], encoded["mask"], self.length), "states_language": language}
-        rows = tf.shape(language)[0]
-        if self.beams == 1:
-            ids, score = decoding.greedy(step, memory, rows, feature.start, feature.end, self.length)
-            return ids[:, None], score[:, None]
-        return decoding.beam(step, memory, rows, feature.start, feature.end, self.length, self.beams, self.length_penalty)
+        return step, memory, tf.shape(language)[0], feature.start, feature.end, self.length
 
     def _texts(self, ids):
         """The strings `(batch, beams)` of ids `(batch, beams, length)`."""
         return tf.reshape(self.features[self.target].detokenize(tf.reshape(ids, (-1, ids.shape[-1]))), tf.shape(ids)[:2])
 
     def endpoints(self, model):
-        sources = {key: STRING for name in self.sources for key in (name, f"{name}_language")}
-
-        def read(raw):
-            """The sources, and the language that is asked for; where there is but one, it need not be said."""
-            x = {}
-            for name in self.sources:
-                x[name] = {**featurize_batch(self.features[name], raw[name], raw[f"{name}_language"]), "language": self.languages.featurize(raw[f"{name}_language"])}
-            asked = raw["target_language"]
-            return x, tf.where(asked == "", self.answered[0], asked) if len(self.answered) == 1 else asked
-
-        def generate(**raw):
-            x, asked = read(raw)
-            known = tf.reduce_any(asked[:, None] == tf.constant(self.answered), 1)
-            there = tf.reduce_any([tf.reduce_any(one["mask"], 1) for one in x.values()] + [tf.fill(tf.shape(known), any(not sources for sources, _ in self.trained))], 0)
-            ids, scores = self.write(model, x, self.languages.featurize(asked))
-            usable = (known & there)[:, None]
-            texts, scores = tf.where(usable, self._texts(ids), ""), tf.where(usable, scores, _NO_ANSWER)
-            return {"text": texts[:, 0], "score": scores[:, 0], "texts": texts, "scores": scores}
-
-        def score(**raw):
-            x, asked = read(raw)
-            ids = featurize_batch(self.features[self.target], raw[_TARGET], asked)
-            spent, steps = self._weigh(model, *self._taught(x, ids["value"], ids["mask"], self.languages.featurize(asked)))
-            return {"log_probability": -spent, "subwords": tf.cast(steps, tf.int32)}
-
-        return {
-            "generate": Endpoint(generate, {**sources, "target_language": STRING}),
-            "score": Endpoint(score, {**sources, _TARGET: STRING, "target_language": STRING}),
-        }
+        return text_endpoints.make_endpoints(self, model)
 
     @functools.cached_property
     def answered(self):
@@ -294,10 +283,12 @@ class Generation(Task):
         Returns:
             Texts and their scores, `(batch,)`; and what those that should be cost, in nats, and their subwords, `(batch,)`.
         """
-        ids, scores = self.write(model, x, target["language"])
-        return self._texts(ids)[:, 0], scores[:, 0], *self._weigh(model, *self._taught(x, target["value"], target["mask"], target["language"]))
+        texts, scores = self.write(model, x, target["language"])
+        return texts[:, 0], scores[:, 0], *self.weigh(model, x, target)
 
-    def _weigh(self, model, x, after, weight):
+    def weigh(self, model, x, target):
+        """Returns what the texts that should be cost, in nats, and their subwords, `(batch,)`; arguments as in `write_and_weigh`."""
+        x, after, weight = self._taught(x, target["value"], target["mask"], target["language"])
         outputs = model(x, training=False)
         if self.ctc == 1:
             return ctc_cost(after["ctc"], outputs["ctc"]), weight["ctc"]

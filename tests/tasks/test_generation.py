@@ -33,7 +33,9 @@ def test_keeps_its_contract(task, dataset):
     item = next(iter(dataset.items("test").as_numpy_iterator()))
     row = {"image": item["image"]["value"][0], "target_language": b"en"}
     french = {"text": b"deux cents", "text_language": b"fr", "target_language": b"de"}
-    testing.check_task(task, drawn(task, dataset), {"generate": [row, french, {**french, "target_language": b"xx"}, {"text": "a " * 500, "target_language": "en"}]})
+    drawn_ones = [{**french, "seed": "7", "temperature": "0.5", "top_k": "20", "top_p": "0.9"}, {**row, "seed": "8"}]
+    asked = {"generate": [row, french, {**french, "target_language": b"xx"}, {"text": "a " * 500, "target_language": "en"}], "score": [{**french, "target": "zwei"}]}
+    testing.check_task(task, drawn(task, dataset), {**asked, "sample": [{"seed": "1", **one} for one in drawn_ones]})
 
 
 def test_examples_are_of_routes_that_are_trained(task, dataset):
@@ -110,6 +112,11 @@ def test_a_language_model_has_no_source(learned, dataset):
     assert model(x)["text"].shape[:2] == y["text"].shape and np.isfinite(model(x)["text"]).all()
     said = task.endpoints(model)["generate"](target_language=tf.constant(["", "en", "fr"]))
     assert said["text"][0] == said["text"][1] and said["text"][2] == b"" and said["score"][2] < -1e8
+    given = {name: tf.constant([""] * 64) for name in ("target_language", "temperature", "top_k", "top_p")}
+    texts = task.endpoints(model)["sample"](**given, seed=tf.constant(["1", "1"] + [""] * 62))["text"].numpy().tolist()
+    assert texts[0] == texts[1] and len(set(texts)) > 40
+    likeliest = task.endpoints(model)["sample"](**{**given, "top_k": tf.constant(["1"] * 64)}, seed=tf.constant([""] * 64))
+    assert set(likeliest["text"].numpy()) == {said["text"][0].numpy()} and likeliest["score"].numpy()[0] == pytest.approx(said["score"].numpy()[0], abs=1e-4)
 
 
 def test_scores_say_how_good_each_route_is(task, dataset, monkeypatch):
