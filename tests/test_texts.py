@@ -46,6 +46,18 @@ def test_translate_answers_line_by_line(run, capsys, monkeypatch, tmp_path):
     assert [len(row["texts"]) for row in rows] == [2, 2] and all(row["scores"] == sorted(row["scores"], reverse=True) for row in rows)
 
 
+def test_texts_are_drawn_with_a_seed(run, capsys, tmp_path):
+    (tmp_path / "lines.txt").write_text("one\ntwo\n", encoding="utf-8")
+    asked, said = ["translate", str(run), str(tmp_path / "lines.txt"), "--to", "de", "--sample", "--n-best", "3"], []
+    for more in (["--seed", "1"], ["--seed", "1"], ["--seed", "9"]):
+        assert cli.main([*asked, *more]) == 0
+        said.append(capsys.readouterr().out)
+    rows = [json.loads(line) for line in said[0].splitlines()]
+    assert said[0] == said[1] != said[2] and [len(row["texts"]) for row in rows] == [3, 3] and len({text for row in rows for text in row["texts"]}) == 6
+    assert cli.main([*asked, "--temperature", "0"]) == 1
+    assert "Expected --temperature above 0" in capsys.readouterr().err
+
+
 def test_an_answer_is_one_line(capsys):
     texts._say(argparse.Namespace(n_best=None), [("a\nb\r\u2028c", -1.0)])
     assert capsys.readouterr().out == "a b  c\n"

@@ -1,4 +1,4 @@
-"""The verbs that write texts: thin names over one endpoint, `generate`."""
+"""The verbs that write texts: thin names over the endpoints `generate` and `sample`."""
 
 import itertools
 import json
@@ -21,6 +21,11 @@ def add_arguments(verbs):
         add("--from", dest="source", default="", metavar="LANGUAGE", help="language of what is read")
         add("--field", help=f"which one, where the run reads several fields of {kind}")
         add("--n-best", type=int, metavar="N", help="write a JSON line with the N best, and their scores, instead of a text")
+        add("--sample", action="store_true", help="draw texts in place of the likeliest; with --n-best several")
+        add("--temperature", type=float, default=1.0, help="with --sample: below 1 the likely becomes likelier (%(default)s)")
+        add("--top-k", type=int, default=0, help="with --sample: draw among so many subwords (all)")
+        add("--top-p", type=float, default=1.0, help="with --sample: draw among the likeliest that together have this probability (%(default)s)")
+        add("--seed", type=int, help="with --sample: the same seed draws the same texts")
         if kind == "audio":
             add("--longest", type=float, metavar="SECONDS", help="cut longer recordings at silences; the length that the run was made for")
             add("--times", action="store_true", help="a line for each piece, with its seconds")
@@ -90,9 +95,15 @@ def _loaded(options, kind):
     read = {kind.partition(":")[2] for sources, _ in task.trained for kind in sources if kind.partition(":")[0] == field} - {""}
     if options.source and options.source not in read:
         raise ValueError(f"Expected --from to be a language that the run was taught to read: {', '.join(sorted(read)) or 'none'}. Received: {options.source}")
-    if options.n_best is not None and not 1 <= options.n_best <= task.beams:
-        raise ValueError(f"Expected --n-best between 1 and the {task.beams} beams of the run. Received: {options.n_best}")
-    return task, task.endpoints(load_model(options.run))["generate"], field
+    if options.n_best is not None and not 1 <= options.n_best <= (64 if options.sample else task.beams):
+        raise ValueError(f"Expected --n-best between 1 and {'64' if options.sample else f'the {task.beams} beams of the run'}. Received: {options.n_best}")
+    if options.sample and task.ctc == 1:
+        raise ValueError(f"Expected a run with a decoder for --sample. Received: {options.run}, whose texts are spelled by recordings")
+    if options.temperature <= 0 or options.top_k < 0 or not 0 < options.top_p <= 1:
+        raise ValueError(
+            f"Expected --temperature above 0, --top-k of at least 0 and --top-p above 0 and at most 1. Received: {options.temperature}, {options.top_k}, {options.top_p}"
+        )
+    return task, task.endpoints(load_model(options.run))["sample" if options.sample else "generate"], field
 
 
 def _lines(name):
@@ -116,7 +127,13 @@ def _written(options, endpoint, field, values):
     from cross_modal.serving import ask
 
     rows = [{field: value, f"{field}_language": options.source, "target_language": options.to or ""} for value in values]
-    answers = ask(endpoint, rows, 32)
+    if options.sample:
+        how = {"temperature": options.temperature, "top_k": options.top_k, "top_p": options.top_p}
+        seeds = itertools.count(options.seed) if options.seed is not None else itertools.repeat("")
+        every = [{**row, **{name: str(value) for name, value in how.items()}, "seed": str(next(seeds))} for row in rows for _ in range(options.n_best or 1)]
+        answers = {f"{name}s": value.reshape(len(rows), -1) for name, value in ask(endpoint, every, 32).items()}
+    else:
+        answers = ask(endpoint, rows, 32)
     for place, row in enumerate(rows):
         yield [(text.decode(), float(score)) for text, score in zip(answers["texts"][place], answers["scores"][place])] if row[field].strip() else []
 
