@@ -90,7 +90,7 @@ def spoilt(data, seed, snr_db=-11.5, sigma=1.3):
         chance.shuffle(sounds[label])
         bounds = [0, int(0.8 * len(sounds[label])), int(0.9 * len(sounds[label])), len(sounds[label])]
         start = 0
-        for place, (split, count) in enumerate((("train", 600), ("validation", 60), ("test", 100))):
+        for place, (split, count) in enumerate((("train", 600), ("validation", 120), ("test", 100))):
             some = sounds[label][bounds[place] : bounds[place + 1]]
             for number in range(count):
                 pixels = media.decode_image(pictures[label][start], media.Limits()).astype(np.float32).mean(axis=2)
@@ -106,10 +106,11 @@ def spoilt(data, seed, snr_db=-11.5, sigma=1.3):
 
 def fusion(data, out, seeds):
     found = collections.defaultdict(list)
-    sounds = {"features.audio": {"bins": 40, "seconds": 3}, "towers.audio": {"kind": "cnn", "widths": [32, 64, 128]}}
-    common = {"options.dim": 128, "training.batch_size": 64, "training.epochs": 12, "features.label": {}}
+    widths = [24, 48, 96]
+    sounds = {"features.audio": {"bins": 40, "hop_ms": 20, "seconds": 3}, "towers.audio": {"kind": "cnn", "widths": widths}}
+    pictures = {**PICTURES, "towers.image": {"kind": "cnn", "widths": widths}}
     augmented = {"training.augment.image": {"shift": 0.1, "rotation": 10}, "training.augment.audio": {"time_mask": 0.1, "bin_mask": 0.15}}
-    pictures = {**PICTURES, "towers.image.normalization": "batch"}
+    common = {**STEADY, "options.dim": 128, "training.batch_size": 64, "training.epochs": 12, "features.label": {}}
     for seed in seeds:
         dataset = ingest(spoilt(data, seed), out / f"fusion-{seed}", "--max-bad", 0.1)
         folder = out / f"fusion-{seed}"
@@ -117,10 +118,13 @@ def fusion(data, out, seeds):
             scores = score(dataset, folder / name, seed, {**common, **keys, own: augmented[own]}, baseline=False)
             found[f"model for {name} alone"].append(scores["label"]["accuracy"])
         for name in FUSIONS:
-            keys = {**common, **pictures, **sounds, **augmented, "fusion.kind": name, "training.modality_dropout": 0.3}
+            keys = {**common, **pictures, **sounds, **augmented, "fusion.kind": name, "options.every_pattern": True}
             patterns = score(dataset, folder / name, seed, keys, baseline=False)["label"]["patterns"]
             for shown in ("image+audio", "image", "audio"):
                 found[f"{name}, asked with {shown}"].append(patterns[shown]["accuracy"])
+                if "+" not in shown:
+                    found[f"{name}, asked with {shown}, above the model for it alone"].append(patterns[shown]["accuracy"] - found[f"model for {shown} alone"][-1])
+            found[f"{name}, both above the better one"].append(patterns["image+audio"]["accuracy"] - max(found[f"model for {one} alone"][-1] for one in ("image", "audio")))
     return found
 
 
