@@ -1,5 +1,6 @@
 """Functions of references and hypotheses; scikit-learn does the counting where it can."""
 
+import collections
 import math
 
 import numpy as np
@@ -129,8 +130,9 @@ def text_scores(references, hypotheses, language=""):
         language: tag, for how words are told apart in Chinese, Japanese and Thai.
 
     Returns:
-        Dict of `bleu` and `chrf`, 0 to 100, with `bleu_signature` and `chrf_signature`; `wer` and `cer`, errors a word and a character of the nearest reference; and
-        `exact`, the share that is a reference.
+        Dict of `bleu` and `chrf`, 0 to 100, with `bleu_signature` and `chrf_signature`, and `bleu_lower`, of lower-case texts; `wer` and `cer`, errors a word and a character of
+        the nearest reference; and `exact`, the share that is a reference. Where a text has several references also `bleu_1`, `bleu_2` and `bleu_3`, of at most so many words in
+        a row, of lower-case texts; `cider`; and `distinct`, how many different texts there are.
     """
     import jiwer
     from sacrebleu.metrics import BLEU, CHRF
@@ -138,7 +140,7 @@ def text_scores(references, hypotheses, language=""):
     tokenize = {"zh": "zh", "ja": "char", "th": "char"}.get(language.partition("-")[0], "13a")
     most = max(map(len, references))
     streams = [[right[place] if place < len(right) else None for right in references] for place in range(most)]
-    bleu, chrf = BLEU(tokenize=tokenize), CHRF()
+    bleu, chrf = BLEU(tokenize=tokenize, force=True), CHRF()
     scores = {"bleu": bleu.corpus_score(hypotheses, streams).score, "chrf": chrf.corpus_score(hypotheses, streams).score}
     scores |= {"bleu_signature": str(bleu.get_signature()), "chrf_signature": str(chrf.get_signature())}
     for name, count in (("wer", jiwer.process_words), ("cer", jiwer.process_characters)):
@@ -150,7 +152,42 @@ def text_scores(references, hypotheses, language=""):
                 nearest = min(wrong, key=lambda pair: pair[0] / pair[1])
                 errors, length = errors + nearest[0], length + nearest[1]
         scores[name] = errors / max(length, 1)
-    return scores | {"exact": float(np.mean([said in right for right, said in zip(references, hypotheses)]))}
+    lower = BLEU(tokenize=tokenize, lowercase=True, force=True)
+    scores |= {"bleu_lower": lower.corpus_score(hypotheses, streams).score, "exact": float(np.mean([said in right for right, said in zip(references, hypotheses)]))}
+    if most > 1:
+        scores |= {f"bleu_{order}": BLEU(tokenize=tokenize, lowercase=True, max_ngram_order=order, force=True).corpus_score(hypotheses, streams).score for order in (1, 2, 3)}
+        split = lower.tokenizer
+        words = [[split(text.lower()).split() for text in (said, *right)] for right, said in zip(references, hypotheses)]
+        scores |= {"cider": cider([one[1:] for one in words], [one[0] for one in words]), "distinct": len(set(hypotheses))}
+    return scores
+
+
+def cider(references, hypotheses):
+    """Compares captions with those that people wrote: the words in a row that they share, those that say more of a picture counting more (CIDEr-D).
+
+    Args:
+        references: for each picture a list of captions, a list of words each.
+        hypotheses: for each picture a caption, a list of words.
+
+    Returns:
+        Mean over the pictures, 0 to 10; papers often give it times 100. With fewer than two pictures there is nothing that is rare, and it is 0.
+
+    Source:
+        Vedantam et al. (2015), "CIDEr: Consensus-based Image Description Evaluation", sections 3 and 6.
+    """
+    scores = np.zeros((len(references), 4))
+    for order in range(1, 5):
+        counted = [[collections.Counter(zip(*(words[start:] for start in range(order)))) for words in (said, *right)] for right, said in zip(references, hypotheses)]
+        pictures = collections.Counter(run for _, *right in counted for run in set().union(*right))
+        rarity = collections.defaultdict(lambda: math.log(len(references)), {run: math.log(len(references) / count) for run, count in pictures.items()})
+        weighed = [[{run: count * rarity[run] for run, count in one.items()} for one in some] for some in counted]
+        for place, (said, *right) in enumerate(weighed):
+            for words, one in zip(references[place], right):
+                shared = sum(min(said[run], weight) * weight for run, weight in one.items() if run in said)
+                lengths = math.sqrt(sum(weight**2 for weight in said.values()) * sum(weight**2 for weight in one.values()))
+                apart = max(len(hypotheses[place]) - 1, 0) - max(len(words) - 1, 0)
+                scores[place, order - 1] += shared / max(lengths, 1e-12) * math.exp(-(apart**2) / 72) / len(right)
+    return float(10 * scores.mean()) if len(references) else 0.0
 
 
 def sentence_scores(references, hypotheses):

@@ -10,7 +10,16 @@ import tensorflow as tf
 from cross_modal import metrics
 from cross_modal.routes import route_name
 
-_COLUMNS = {"bleu": ("BLEU", ".1f"), "chrf": ("chrF", ".1f"), "wer": ("WER", ".3f"), "cer": ("CER", ".3f"), "exact": ("exact", ".3f"), "perplexity": ("perplexity", ".2f")}
+_COLUMNS = {"bleu": ("BLEU", ".1f"), "chrf": ("chrF", ".1f"), "wer": ("WER", ".3f"), "cer": ("CER", ".3f"), "exact": ("exact", ".3f")}
+_COLUMNS |= {"cider": ("CIDEr", ".3f"), "perplexity": ("perplexity", ".2f")}
+    "bleu": ("BLEU", ".1f"),
+    "chrf": ("chrF", ".1f"),
+    "wer": ("WER", ".3f"),
+    "cer": ("CER", ".3f"),
+    "exact": ("exact", ".3f"),
+    "cider": ("CIDEr", ".3f"),
+    "perplexity": ("perplexity", ".2f"),
+}
 
 
 def score_routes(task, model, batches):

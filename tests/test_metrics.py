@@ -1,3 +1,5 @@
+import math
+
 import hypothesis
 import numpy as np
 import pytest
@@ -129,3 +131,20 @@ def test_texts_are_compared_by_hand():
     assert same["bleu"] == pytest.approx(100) and same["chrf"] == pytest.approx(100) and same["wer"] == 0
     assert metrics.text_scores([["我们 走 吧"]], ["我们走吧"], "zh-CN")["bleu"] > 50, "Chinese is compared by character"
     assert metrics.text_scores([["a"], ["b"]], ["", "b"])["wer"] == 0.5
+
+
+def test_cider_by_hand():
+    """Two pictures: a word of both says nothing, one of a single picture does."""
+    references = [[["a", "dog"]], [["a", "cat"]]]
+    assert metrics.cider(references, [["a", "dog"], ["a", "cat"]]) == pytest.approx(5.0)  # Of one word and two in a row it is all, of three and four there are none.
+    assert metrics.cider(references, [["a"], ["a"]]) == 0.0 and metrics.cider(references, [[], ["cat", "a"]]) == pytest.approx(1.25)
+    longer = metrics.cider(references, [["a", "dog", "and", "so", "on"], ["a", "cat"]])
+    # One word: of "dog and so on", each as rare as the other, a quarter of the square is shared, and it is three words too long; two in a row likewise.
+    assert longer == pytest.approx(10 * (2 * 0.5 * math.exp(-9 / 72) + 2) / 8)
+    assert metrics.cider([], []) == metrics.cider([[["a", "b"]]], [["a", "b"]]) == 0.0
+
+
+def test_captions_with_several_references_have_more_scores():
+    scores = metrics.text_scores([["A dog runs .", "The dog is running ."], ["Two cats sleep .", "Cats are asleep ."]], ["a dog runs .", "Two cats sleep ."])
+    assert scores["bleu_1"] == scores["bleu_lower"] == pytest.approx(100) and scores["bleu"] < 100 and scores["distinct"] == 2 and scores["cider"] > 3
+    assert "cider" not in metrics.text_scores([["A dog runs ."]], ["A dog runs ."])

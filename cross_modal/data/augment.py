@@ -80,8 +80,8 @@ def audio(raw, seed, *, gain_db=0.0, noise_db=None, shift_ms=0, speed=0.0):
     return tf.audio.encode_wav(tf.clip_by_value(samples, -1.0, 1.0)[:, None], SAMPLE_RATE)
 
 
-def spectrogram(value, mask, seed, *, time_mask=0.0, bin_mask=0.0, masks=2):
-    """Hides spans of time and of frequency bands, set to the mean, 0.
+def spectrogram(value, mask, seed, *, time_mask=0.0, bin_mask=0.0, masks=2, warp=0.0, gain=0.0):
+    """Hears a recording from another throat and through another microphone, and hides spans of time and of frequency bands, set to 0.
 
     Args:
         value: float32 `(batch, time, bins)`.
@@ -90,14 +90,22 @@ def spectrogram(value, mask, seed, *, time_mask=0.0, bin_mask=0.0, masks=2):
         time_mask: largest share of the recording's length that one span hides.
         bin_mask: largest share of the bands that one span hides.
         masks: number of spans of each.
+        warp: by how much of their height bands are moved up or down at most, as if throats were shorter or longer.
+        gain: how much is added to a band, or taken from it, at most, along a curve over all bands; what is 0 stays 0.
 
     Returns:
         float32 of the same shape.
 
     Source:
-        Park et al. (2019), "SpecAugment", section 2, without time warping.
+        Park et al. (2019), "SpecAugment", section 2, without time warping; Jaitly and Hinton (2013), "Vocal Tract Length Perturbation (VTLP) improves speech recognition",
+        section 3, without its bend; Nam et al. (2022), "FilterAugment", section 2 (linear).
     """
-    draw, count = _draws(seed), tf.shape(value)[0]
+    draw, count, bins = _draws(seed), tf.shape(value)[0], value.shape[2]
+    if warp:
+        value = _between(value, tf.range(bins, dtype=tf.float32) * (1.0 + warp * draw((count, 1))))
+    if gain:
+        curve = _between(gain * draw((count, 1, _BENDS)), tf.tile(tf.linspace(0.0, _BENDS - 1.0, bins)[None], (count, 1)))
+        value = tf.where(value == 0.0, 0.0, value + curve)
     lengths = tf.reduce_sum(tf.cast(mask, tf.float32), 1, keepdims=True)
     hidden = tf.zeros(tf.shape(value), tf.bool)
     for _ in range(masks):
@@ -174,6 +182,7 @@ def mix(batch, inputs, labels, seed, alpha):
     return batch
 
 
+_BENDS = 5  # Points that the curve of `gain` goes through.
 _KINDS = {"image": (image,), "audio": (audio, spectrogram), "text": (text,), "label": ()}
 
 
@@ -217,6 +226,16 @@ class _draws:  # noqa: N801  A function with a memory.
 
     def __call__(self, shape):
         return tf.random.stateless_uniform(shape, self.next_seed(), -1.0, 1.0)
+
+
+def _between(value, places):
+    """Values `(batch, time, bins)` at places `(batch, any)` of the last axis, between two neighbours in proportion, at the ends the last ones: `(batch, time, any)`."""
+    places = tf.clip_by_value(places, 0.0, value.shape[2] - 1.0)
+    below = tf.cast(tf.minimum(tf.floor(places), value.shape[2] - 2.0), tf.int32)
+    share = (places - tf.cast(below, tf.float32))[:, :, None]
+    columns = tf.transpose(value, (0, 2, 1))
+    found = tf.gather(columns, below, batch_dims=1) * (1.0 - share) + tf.gather(columns, below + 1, batch_dims=1) * share
+    return tf.transpose(found, (0, 2, 1))
 
 
 def _span(size, share, draw, count, lengths=None):

@@ -23,8 +23,9 @@ class Audio(Feature):
         hop_ms: milliseconds between frames.
         window_ms: milliseconds of one Hann window.
         seconds: longest sound kept, in seconds; the rest is cut off.
-        range_db: what is further below the loudest band, in decibels, is taken for silence; None for 60 below a full-scale tone, however soft the recording. With 40 or so, the
-            hum of one room is as silent as that of another: for speakers and microphones that were never heard.
+        range_db: with a number, such as 40, values are from 0, for what is so many decibels below the loudest band of the recording, or more, to 1, for that band, in place of the
+            normalised ones. The hum of one room is then as silent as that of another, and a single word keeps its own mean, which says what vowel it has: for short recordings
+            of speakers that were never heard, with `gain` and `warp` of `augment.spectrogram`.
 
     Returns:
         `featurize` returns float32 `(time, bins)`, one frame each `hop_ms`. Raises `tf.errors.InvalidArgumentError` for bytes that are no WAV.
@@ -43,13 +44,13 @@ class Audio(Feature):
 
     def featurize(self, raw):
         samples = decode_wav(raw, self.seconds)
-        if self.range_db is not None:
-            samples /= tf.maximum(tf.reduce_max(tf.abs(samples)), 1e-4)
-        frames = log_mel(samples, self.bins, self.hop_ms, self.window_ms)
-        if self.range_db is not None:
-            frames = tf.maximum(frames, tf.reduce_max(frames) - self.range_db * math.log(10.0) / 10.0)
-        frames -= tf.reduce_mean(frames, 0, keepdims=True)
-        return frames / (tf.math.reduce_std(frames) + 1e-3)
+        if self.range_db is None:
+            frames = log_mel(samples, self.bins, self.hop_ms, self.window_ms)
+            frames -= tf.reduce_mean(frames, 0, keepdims=True)
+            return frames / (tf.math.reduce_std(frames) + 1e-3)
+        loud = samples / tf.maximum(tf.reduce_max(tf.abs(samples)), 1e-4)
+        frames = log_mel(loud, self.bins, self.hop_ms, self.window_ms)
+        return tf.maximum(1.0 + (frames - tf.reduce_max(frames)) * (10.0 / math.log(10.0) / self.range_db), 0.0)
 
     def config(self):
         return {"bins": self.bins, "hop_ms": self.hop_ms, "window_ms": self.window_ms, "seconds": self.seconds, "range_db": self.range_db}

@@ -228,3 +228,23 @@ def test_mix_by_hand():
 def test_what_is_unknown_is_told_with_what_is_known(options, words):
     with pytest.raises(ValueError, match=words):
         augment.check_options(options, {"image": "image", "text": "text"})
+
+
+def test_bands_move_up_and_down_by_a_share_of_their_height():
+    value = np.zeros((64, 3, 40), np.float32)
+    value[:, :, 30] = 1.0
+    mask = np.ones((64, 3), bool)
+    moved = augment.spectrogram(value, mask, SEED, warp=0.2).numpy()
+    places = (moved[:, 0] * np.arange(40)).sum(-1) / moved[:, 0].sum(-1)
+    assert 30 / 1.2 - 1 <= places.min() < 27 and 34 < places.max() <= 30 / 0.8 + 1 and (moved == moved[:, :1]).all()
+    low = np.zeros((64, 3, 40), np.float32)
+    low[:, :, 3] = 1.0
+    assert (augment.spectrogram(low, mask, SEED, warp=0.2).numpy()[:, :, 5:] == 0).all()
+
+
+def test_a_microphone_favours_some_bands_and_leaves_silence():
+    value = np.ones((64, 3, 40), np.float32)
+    value[:, 2] = 0.0
+    curve = augment.spectrogram(value, np.ones((64, 3), bool), SEED, gain=0.3).numpy() - value
+    assert (curve[:, 2] == 0).all() and (curve[:, 0] == curve[:, 1]).all() and 0.25 < np.abs(curve).max() <= 0.3
+    assert np.abs(np.diff(curve[:, 0], axis=1)).max() < 0.07 and curve.std(axis=2)[:, 0].min() > 0.01
