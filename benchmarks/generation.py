@@ -1,13 +1,14 @@
 """How good are texts that are written by models trained from scratch? Translations, captions, transcripts.
 
-    python benchmarks/generation.py DATA translation twelve held_out captions [--seeds 1] [--out saved_models/generation]
+    python benchmarks/generation.py DATA translation twelve held_out captions digits [--seeds 1] [--out saved_models/generation]
 
-DATA is a folder with the tables `multi30k` and `flickr8k`. What is asked is their validation part, never trained on. Runs that are there are not trained again.
+DATA is a folder with the tables `multi30k`, `flickr8k` and `fsdd`. What is asked is their validation part, never trained on. Runs that are there are not trained again.
 
     translation  multi30k, one pair of languages a model: Transformers and LSTMs of at most 8 million weights
     twelve       multi30k, one model for all twelve directions of four languages
     held_out     the same without a Czech text beside a French one; those two directions also by way of English
     captions     flickr8k, 6,000 photos with five captions each to train on
+    digits       fsdd, one to seven digits by one speaker with gaps between them; those that are asked are made of other recordings than those trained on; CTC alone, and with a decoder
     sample       the embedded sample: numbers never seen, from pictures, words of nine languages and speech of three to words; from pictures to Turkish, and from French speech to
                  anything but French, is never trained
 """
@@ -15,14 +16,19 @@ DATA is a folder with the tables `multi30k` and `flickr8k`. What is asked is the
 import collections
 import time
 
+import numpy as np
 from tables import ask_validation, command, ingest, main, rows_of, score
 
 from cross_modal import samples
+from cross_modal.data import media
 
 TRANSLATION = {
     "features": {"text": {"vocab_size": 6000, "length": 64}},
     "options": {"dim": 256, "dropout": 0.3, "length": 64},
-    "training": {"epochs": 40, "batch_size": 128, "learning_rate": 2e-3, "schedule": "inverse_sqrt", "ema": 0.999, "precision": "mixed_bfloat16", "bucket_by": "target"},
+    "training": {
+        **{"epochs": 40, "learning_rate": 2e-3, "schedule": "inverse_sqrt", "ema": 0.999, "precision": "mixed_bfloat16"},
+        **{"bucket_by": "target", "batch_tokens": 3072},
+    },
 }
 TRANSFORMER = {"towers.text": {"kind": "transformer", "depth": 3, "mlp_dim": 768, "dropout": 0.3}, "decoder": {"kind": "transformer", "depth": 3, "mlp_dim": 768, "dropout": 0.3}}
 LSTM = {"towers.text": {"kind": "lstm", "depth": 1, "dropout": 0.3}, "decoder": {"kind": "lstm", "depth": 1, "dropout": 0.3}}
@@ -34,7 +40,14 @@ CAPTIONS = {
     "training": {"epochs": 120, "batch_size": 128, "learning_rate": 1e-3, "weight_decay": 0.1, "ema": 0.999, "precision": "mixed_bfloat16"},
     "training.augment.image": {"crop": 0.35, "rotation": 5, "flip": True, "brightness": 0.2, "contrast": 0.3, "saturation": 0.3, "erase": 0.3},
 }
-
+DIGITS = {
+    "features": {"audio": {"bins": 40, "hop_ms": 10, "seconds": 10, "range_db": 40}, "text": {"vocab_size": 300, "length": 16}},
+    "towers.audio": {"kind": "crnn", "widths": [32, 64]},
+    "decoder": {"kind": "gru", "depth": 1},
+    "options": {"dim": 128, "length": 16, "beams": 5, "routes": ["audio:en->text:en"]},
+    "training": {"epochs": 20, "batch_size": 32, "learning_rate": 2e-3, "ema": 0.99, "bucket_by": "audio"},
+    "training.augment.audio": {"speed": 0.15, "time_mask": 0.05, "bin_mask": 0.2, "warp": 0.1, "gain": 0.1},
+}
 SAMPLE = {
     "features": {"image": {}, "text": {"vocab_size": 600, "length": 40}, "audio": {"bins": 40, "hop_ms": 20}},
     "towers": {"image": {"kind": "cnn", "normalization": "layer"}, "text": {"kind": "gru"}, "audio": {"kind": "crnn", "normalization": None}},
@@ -54,8 +67,11 @@ def texts_of(data, languages):
 def noted(found, name, scores, seconds):
     for row in scores["routes"]:
         said = f"{name}, {row['route']}{'' if row['trained'] else ' (never trained)'}"
-        for key in ("bleu", "chrf"):
-            found[f"{said}, {key}"].append(row[key])
+        for key in ("bleu", "bleu_lower", "chrf", "cider", "distinct"):
+            if key in row:
+                found[f"{said}, {key}"].append(row[key])
+        if "pivot" in row:
+            found[f"{said}, by way of {row['pivot']['by']}, bleu"].append(row["pivot"]["bleu"])
     found[f"{name}, minutes"].append(seconds / 60)
 
 
@@ -100,6 +116,36 @@ def captions(data, out, seeds):
     return found
 
 
+def spoken_digits(data, seed, counts):
+    """Strings of one to seven digits by one speaker, of recordings of one split alone, with gaps of 0.05 to 0.4 seconds."""
+    chance, sounds, rows = np.random.default_rng(seed), collections.defaultdict(list), []
+    for row in rows_of(data, "fsdd"):
+        take = int(row["id"].split("_")[-1])
+        sounds["test" if take < 10 else "validation" if take < 13 else "train", row["speaker"]].append((row["text:en"], media.decode_audio(row["audio"], media.Limits())))
+    speakers = sorted({speaker for _, speaker in sounds})
+    for split, count in counts.items():
+        for number in range(count):
+            some = sounds[split, chance.choice(speakers)]
+            chosen = [some[place] for place in chance.choice(len(some), chance.integers(1, 8), replace=False)]
+            gaps = [np.zeros(round(media.SAMPLE_RATE * chance.uniform(0.05, 0.4)), np.float32) for _ in chosen]
+            samples = np.concatenate([part for (_, sound), gap in zip(chosen, gaps) for part in (gap, sound)])
+            rows.append({"id": f"{split}-{number}", "split": split, "audio:en": media.encode_wav(samples), "text:en": " ".join(word for word, _ in chosen)})
+    return rows
+
+
+def digits(data, out, seeds):
+    found = collections.defaultdict(list)
+    for seed in seeds:
+        dataset = ingest(spoken_digits(data, seed, {"train": 4000, "validation": 200, "test": 1000}), out / f"digits-{seed}", "--max-bad", 0.1)
+        for name, share in (("CTC", 1.0), ("decoder and CTC", 0.3)):
+            scores, seconds = timed(dataset, out / f"digits-{seed}" / f"ctc-{share}", seed, {**DIGITS, "options.ctc": share})
+            for row in scores["routes"]:
+                for key in ("wer", "cer", "exact"):
+                    found[f"{name}, {key}"].append(row[key])
+            found[f"{name}, minutes"].append(seconds / 60)
+    return found
+
+
 def sample(data, out, seeds):
     found = collections.defaultdict(list)
     table = out / "sample" / "items.jsonl"
@@ -119,4 +165,4 @@ def sample(data, out, seeds):
 
 
 if __name__ == "__main__":
-    main(__doc__, {function.__name__: function for function in (translation, twelve, held_out, captions, sample)}, "generation", 1)
+    main(__doc__, {function.__name__: function for function in (translation, twelve, held_out, captions, digits, sample)}, "generation", 1)
