@@ -2,8 +2,8 @@
 
     python benchmarks/decoding.py DATA RUN [--to de] [--sentences 256]
 
-RUN is a folder such as `saved_models/generation/en-de/transformer-0`. Greedy and with five beams, one sentence at a time and 32, in memory and from the SavedModel; the best of three
-times each, after a first call that is not counted. Subwords are those of the answers.
+RUN is a folder such as `saved_models/generation/en-de/transformer-0`. Greedy and with five beams, one sentence at a time and 32, in memory and from the SavedModel; the best of
+three times each, after a first call that is not counted. Subwords are those of the answers.
 """
 
 import argparse

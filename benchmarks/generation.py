@@ -8,7 +8,7 @@ DATA is a folder with the tables `multi30k`, `flickr8k` and `fsdd`. What is aske
     twelve       multi30k, one model for all twelve directions of four languages
     held_out     the same without a Czech text beside a French one; those two directions also by way of English
     captions     flickr8k, 6,000 photos with five captions each to train on
-    digits       fsdd, one to seven digits by one speaker with gaps between them; those that are asked are made of other recordings than those trained on; CTC alone, and with a decoder
+    digits       fsdd, one to seven digits by one speaker with gaps between them, asked with other recordings than those trained on; CTC alone, and with a decoder
     sample       the embedded sample: numbers never seen, from pictures, words of nine languages and speech of three to words; from pictures to Turkish, and from French speech to
                  anything but French, is never trained
 """
