@@ -68,6 +68,7 @@ def fit(
         raise ValueError(f"Expected a dataset with a split train. Received: {dataset}")
     if schedule not in SCHEDULES:
         raise ValueError(f"Expected `schedule` to be one of {', '.join(SCHEDULES)}. Received: schedule={schedule}")
+    task.check(dataset)
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     batch_size = min(batch_size, dataset.splits["train"])
 

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -15,7 +16,7 @@ from cross_modal.ctc import ABSENT_LOGIT, CTC, ctc_cost
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import LanguageEmbedding
 from cross_modal.losses import SmoothedCrossEntropy
-from cross_modal.routes import Routes, expand_routes, split_route
+from cross_modal.routes import Routes, expand_routes, route_name, split_route
 from cross_modal.tasks.task import Task
 
 _TARGET = "target"
@@ -118,6 +119,18 @@ class Generation(Task):
     @property
     def again(self):
         return {_TARGET: self.target}
+
+    def check(self, dataset):
+        counts = dict.fromkeys(self.trained, 0)
+        for item in dataset.items("train").as_numpy_iterator():
+            kinds = {name if tag == UNDETERMINED else f"{name}:{tag}" for name in self.features for tag in {one.decode() for one in item[name]["language"]}}
+            for sources, end in counts:
+                counts[sources, end] += kinds.issuperset({*sources, end})
+        without = [route_name(route) for route, count in counts.items() if not count]
+        if len(without) == len(counts):
+            raise ValueError(f"Expected training items with the views of a route, such as {without[0]}. Received: none among {dataset.splits['train']:,} items. See `describe`.")
+        if without:
+            warnings.warn(f"No training item has the views of {', '.join(without[:5])}{f' and {len(without) - 5} more' if len(without) > 5 else ''}: not learned.", stacklevel=3)
 
     # --- what is drawn ---
 

@@ -66,6 +66,9 @@ class Task(abc.ABC):
 
     choose = None  # Where views are not drawn by chance: see `choose` of `data.batches`.
 
+    def check(self, dataset):  # noqa: B027  Most tasks learn from whatever is there.
+        """Called before training; raises ValueError where the training split of a dataset has nothing to learn from, and warns of what will not be learned."""
+
     @abc.abstractmethod
     def build(self) -> keras.Model:
         """Builds the model, not compiled, from what `example` calls `x` to what it calls `y`."""

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from cross_modal import decoders, tasks, testing, towers
-from cross_modal.data import batches
+from cross_modal.data import batches, ingest, learn_features
 
 TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm, "audio": functools.partial(towers.audio.crnn, widths=(4, 4))}
 ROUTES = ("image->text:en", "text:*->text:*", "audio:fr->text:fr", "image+text:en->text:de", "!text:tr->text:ko")
@@ -140,6 +140,18 @@ def test_scores_say_how_good_each_route_is(task, dataset, monkeypatch):
     said = task.summary(scores)
     assert "  another's picture" in said and "  by way of text:en" in said
     assert "text:tr->text:ko*" in said and 0 < task.merit(scores) < 100
+
+
+def test_routes_that_no_item_has_are_told(tmp_path):
+    (tmp_path / "items.csv").write_text("id,split,text:en,text:de,text:fr\n1,train,one,eins,\n2,train,two,,\n3,train,three,,trois\n")
+    dataset = ingest(tmp_path / "items.csv", tmp_path / "dataset", progress=False)
+    features, languages = learn_features(dataset, None, {"text": {"vocab_size": 320}})
+    options = {"towers": {"text": towers.text.bag}, "dim": 8}
+    tasks.Generation(features, languages, routes=("text:en->text:de",), **options).check(dataset)
+    with pytest.warns(UserWarning, match="No training item has the views of text:fr->text:de: not learned."):
+        tasks.Generation(features, languages, routes=("text:en->text:de", "text:fr->text:de"), **options).check(dataset)
+    with pytest.raises(ValueError, match="such as text:fr->text:de. Received: none among 3 items"):
+        tasks.Generation(features, languages, routes=("text:fr->text:de",), **options).check(dataset)
 
 
 def test_what_cannot_be_is_told(learned):
