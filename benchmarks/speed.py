@@ -1,6 +1,6 @@
 """How fast is training, beside the same model in plain Keras and in plain PyTorch? And how fast is the server, beside the SavedModel itself?
 
-    python benchmarks/speed.py DATA [--out saved_models/speed] [--torch PYTHON]
+    python benchmarks/speed.py DATA [--out saved_models/speed] [--torch PYTHON] [--only digits speech photos server]
 
 DATA is a folder with the tables `mnist`, `fsdd` and `flickr8k`. Each measurement is a process of its own, one after the other, on the same rows, with the same sizes of model
 and batch.
@@ -33,7 +33,7 @@ KEYS = {
     "digits": {"features": {"image": {"size": [28, 28], "channels": 1}, "label": {}}, "towers.image": {"kind": "cnn", "widths": [32, 64]}, "options.dim": 64},
     "speech": {"features": {"audio": {"bins": 40, "seconds": 3}, "label": {}}, "towers.audio": {"kind": "cnn", "widths": [32, 64, 128]}},
     "photos": {
-        "features": {"image": {"size": [64, 64], "fit": "stretch"}, "text": {"vocab_size": 1000, "length": 48}},
+        "features": {"image": {"size": [64, 64], "fit": "stretch"}, "text": {"units": "characters", "length": 48}},
         "towers": {"image": {"kind": "resnet", "stem": 2, "depth": 1}, "text": {"kind": "transformer"}},
     },
 }
@@ -232,6 +232,7 @@ def main():
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("--out", type=pathlib.Path, default="saved_models/speed", help="folder (%(default)s)")
     parser.add_argument("--torch", help="interpreter that has PyTorch")
+    parser.add_argument("--only", nargs="+", choices=[*STEPS, "server"], default=[*STEPS, "server"], help="some of it (all)")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -244,7 +245,7 @@ def main():
     base = [sys.executable, __file__, str(options.data), "--out", str(options.out), "--one"]
     print("| examples/s | parameters | ours | with bfloat16 | Keras | PyTorch | ours / Keras | ours / PyTorch | input alone / model alone | GiB: ours, Keras, PyTorch |")
     print("|---|---|---|---|---|---|---|---|---|---|")
-    for case in STEPS:
+    for case in [one for one in STEPS if one in options.only]:
         found = {what: measure([*base, what, case]) for what in ("ours", "bfloat16", "keras")}
         peer = pathlib.Path(__file__).with_name("speed_torch.py")
         found["torch"] = measure([options.torch, str(peer), str(options.data), case]) if options.torch else None
@@ -253,9 +254,12 @@ def main():
         cells = [case, f"{found['ours']['parameters']:,}", *(f"{one['end to end']:,.0f}" for one in (found["ours"], found["bfloat16"], found["keras"], torch))]
         cells += [f"{best / found['keras']['end to end']:.2f}", f"{best / torch['end to end']:.2f}", f"{found['ours']['input'] / found['ours']['model alone']:.1f}"]
         print(f"| {' | '.join(cells)} | {found['ours']['GiB']:.1f}, {found['keras']['GiB']:.1f}, {torch['GiB']:.1f} |", flush=True)
+    if "server" not in options.only:
+        return
     print("\n| requests | a second |\n|---|---|")
     for name, value in measure([*base, "server", "digits"]).items():
-        print(f"| {name} | {value:,.1f} |")
+        if name != "GiB":
+            print(f"| {name} | {value:,.1f} |")
 
 
 if __name__ == "__main__":
