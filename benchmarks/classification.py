@@ -8,7 +8,8 @@ there already are not trained again.
     mnist     10,000 pictures of digits: 85 % to train on, 5 % to choose the epoch by, 10 % to ask
     fsdd      2,700 spoken digits, by the same six speakers: 80, 10 and 10 %
     speakers  the same, each speaker in turn never heard in training
-    fusion    pictures and speech of the same digit, both spoilt by noise: each fusion, with both and with one missing, and models for one alone
+    fusion    pictures and speech of the same digit, both spoilt by noise: each fusion, with both and with one missing, and models for one alone; after the first seed,
+              concat alone
 """
 
 import collections
@@ -27,6 +28,13 @@ SOUNDS = {
     "towers.audio": {"kind": "cnn", "widths": [32, 64, 128]},
     "training.epochs": 40,
     "training.augment.audio": {"shift_ms": 100, "speed": 0.15, "noise_db": 15, "time_mask": 0.15, "bin_mask": 0.2},
+}
+UNHEARD = {
+    **SOUNDS,
+    "features": {"audio": {"bins": 40, "seconds": 3, "range_db": 40}, "label": {}},
+    "training.epochs": 24,
+    "training.mixup": 0.4,
+    "training.augment.audio": {"shift_ms": 100, "speed": 0.15, "noise_db": 15, "time_mask": 0.15, "bin_mask": 0.2, "warp": 0.1, "gain": 0.15},
 }
 FUSIONS = ("concat", "weighted", "multiply", "gated", "attention", "bottleneck")
 
@@ -67,7 +75,7 @@ def speakers(data, out, seeds):
         parted = [{"id": row["id"], "audio": row["audio"], "label": row["label"], "split": "test" if row["speaker"] == speaker else "train"} for row in rows]
         dataset = ingest(parted, out / f"speaker-{speaker}")
         for seed in seeds[:1]:
-            scores = score(dataset, out / f"speaker-{speaker}" / f"cnn-{seed}", seed, SOUNDS)
+            scores = score(dataset, out / f"speaker-{speaker}" / f"cnn-{seed}", seed, UNHEARD)
             found[f"cnn, {speaker} never heard"].append(scores["label"]["accuracy"])
             found["cnn, mean over the speakers"].append(scores["label"]["accuracy"])
             found["linear model on MFCC, mean"].append(linear(scores))
@@ -117,7 +125,7 @@ def fusion(data, out, seeds):
         for name, keys, own in (("image", pictures, "training.augment.image"), ("audio", sounds, "training.augment.audio")):
             scores = score(dataset, folder / name, seed, {**common, **keys, own: augmented[own]}, baseline=False)
             found[f"model for {name} alone"].append(scores["label"]["accuracy"])
-        for name in FUSIONS:
+        for name in FUSIONS if seed == 0 else FUSIONS[:1]:
             keys = {**common, **pictures, **sounds, **augmented, "fusion.kind": name, "options.every_pattern": True}
             patterns = score(dataset, folder / name, seed, keys, baseline=False)["label"]["patterns"]
             for shown in ("image+audio", "image", "audio"):
