@@ -88,7 +88,7 @@ def fit(
         compiled.build(model.trainable_variables)  # Built inside the first step it would have that step traced twice.
         model.compile(optimizer=compiled, jit_compile=jit_compile, **task.objective())
 
-    def data(split, seed, start=0):
+    def data(split, seed, start=0, cache=cache):
         sorted_by = {"bucket_by": bucket_by, "tokens": batch_tokens} if seed is not None else {}
         made = batches(
             dataset, split, task.features, task.languages, batch_size, draws=task.draws, drawn_first=task.drawn_first, seed=seed, **sorted_by,
@@ -96,9 +96,9 @@ def fit(
         )  # fmt: skip
         return made.map(task.example)
 
-    steps = steps_per_epoch or math.ceil(dataset.splits["train"] / (_items_of(data("train", seed)) if batch_tokens else batch_size))
+    steps = steps_per_epoch or math.ceil(dataset.splits["train"] / (_items_of(data("train", seed, cache=False)) if batch_tokens else batch_size))
     if ema is not None and not state["epoch"]:
-        _average_statistics(model, next(iter(data("train", None)))[0], ema)
+        _average_statistics(model, next(iter(data("train", None, cache=False)))[0], ema)
     averaged = keras.callbacks.SwapEMAWeights() if ema is not None else None
     callbacks = [_Schedule(learning_rate, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
     callbacks += [averaged] if averaged else []
