@@ -123,10 +123,10 @@ def test_several_labels_of_an_item(topics):
 def test_answers_with_several_labels(topics):
     task = _topics(topics)
     model = task.build()
-    model.get_layer("topics").bias.assign([5.0, 5.0])
+    model.get_layer("joined").get_layer("topics").bias.assign([5.0, 5.0])
     answers = task.endpoints(model)["classify"](text=["a"], text_language=["en"])
     assert answers["topics"].numpy()[0] == b"x\ny" and (answers["topics_probabilities"].numpy() > 0.9).all()
-    model.get_layer("topics").bias.assign([-5.0, 5.0])
+    model.get_layer("joined").get_layer("topics").bias.assign([-5.0, 5.0])
     assert task.endpoints(model)["classify"](text=["a"], text_language=["en"])["topics"].numpy()[0] == b"y"
 
 
