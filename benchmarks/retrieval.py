@@ -114,8 +114,9 @@ def emoji(data, out, seeds):
     languages = sorted({key.partition(":")[2] for row in table for key in row if key.startswith("text:")})
     for seed in seeds:
         never = sorted(random.Random(seed).sample([tag for tag in languages if tag != "en"], 12))
-        known = [{key: value for key, value in row.items() if key != "label" and key.removeprefix("text:") not in never} | {"split": "train"} for row in table]
-        others = [{key: value for key, value in row.items() if key == "id" or key.removeprefix("text:") in never} | {"split": "test"} for row in table]
+        apart = {f"text:{tag}" for tag in never}
+        known = [{key: value for key, value in row.items() if key != "label" and key not in apart} | {"split": "train"} for row in table]
+        others = [{key: value for key, value in row.items() if key == "id" or key in apart} | {"split": "test"} for row in table]
         folder = out / f"emoji-{seed}"
         dataset, unseen = ingest(known, folder / "seen", "--splits", "1,0,0", "--max-bad", 0.05), ingest(others, folder / "unseen", "--splits", "1,0,0", "--max-bad", 0.05)
         train(dataset, folder / "run", "alignment", seed, EMOJI)
