@@ -180,8 +180,10 @@ def predictions_page(predictions, dataset, split, path, count=12, seed=0):
         "Worst": [sorted(rows, key=lambda row: row["chrf"]) for rows in routes.values()],
         "Drawn": [chance.sample(rows, len(rows)) for rows in routes.values()],
     }
-    for turns in sorts.values():
-        chance.shuffle(turns)  # Where there are more routes than places.
+    # Where there are more routes than places.
+    sorts["Best"].sort(key=lambda rows: -rows[0]["chrf"])
+    sorts["Worst"].sort(key=lambda rows: rows[0]["chrf"])
+    chance.shuffle(sorts["Drawn"])
     chosen = {name: [row for turn in itertools.zip_longest(*turns) for row in turn if row][:count] for name, turns in sorts.items()}
     wanted = {row["id"] for rows in chosen.values() for row in rows}
     items = {item["id"].decode(): item for item in dataset.items(split).as_numpy_iterator() if item["id"].decode() in wanted}

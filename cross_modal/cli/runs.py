@@ -72,7 +72,8 @@ def train(options):
     report.history_picture(run / "history.csv", run / "history.png")
     split = "validation" if "validation" in dataset.splits else "train"
     print(f"\n{split}\n{task.summary(evaluation.evaluate(task, model, dataset, split, run=run, baseline=not options.no_baseline))}")
-    print(f"\n{run}: run.yaml, model.keras, history.csv, history.png, metrics.json. Next: cross-modal evaluate {run}; cross-modal export {run}")
+    page = f", predictions-{split}.html" if (run / f"predictions-{split}.html").exists() else ""
+    print(f"\n{run}: run.yaml, model.keras, history.csv, history.png, metrics.json{page}. Next: cross-modal evaluate {run}; cross-modal export {run}")
 
 
 def _configured(options):
