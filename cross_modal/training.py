@@ -68,13 +68,14 @@ def fit(
         raise ValueError(f"Expected a dataset with a split train. Received: {dataset}")
     if schedule not in SCHEDULES:
         raise ValueError(f"Expected `schedule` to be one of {', '.join(SCHEDULES)}. Received: schedule={schedule}")
-    task.check(dataset)
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     batch_size = min(batch_size, dataset.splits["train"])
 
     state = _read_state(run)
     if (state["epoch"] >= epochs or state["stopped"]) and (run / "model.keras").exists():
         return keras.models.load_model(run / "model.keras")
+    if not state["epoch"]:
+        task.check(dataset)  # Reads the split: not once more for a run that is gone on with.
     keras.utils.set_random_seed(seed)
     if state["epoch"]:
         model = keras.models.load_model(_checkpoint(run, state["epoch"]))

@@ -75,7 +75,7 @@ def transcribe(options):
 
 
 def _loaded(options, kind):
-    """The task, its endpoint `generate`, and the field that is read; what cannot be is told before the model is loaded."""
+    """The task, its endpoint, and the field that is read; what cannot be is told before the model is loaded."""
     from cross_modal.cli.runs import load_model
     from cross_modal.config import load_task
 

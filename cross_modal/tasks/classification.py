@@ -95,10 +95,9 @@ class Classification(Task):
         states = {name: tower(inputs[name]) for name, tower in towers.items()}
         joined = self._joined(states)
         outputs = joined(states)
-        if self.every_pattern:
-            for pattern in self._patterns()[:-1]:
-                shown = {name: one if name in pattern else {**one, "mask": ops.zeros_like(one["mask"])} for name, one in states.items()}
-                outputs |= {_from(name, pattern): logits for name, logits in joined(shown).items()}
+        for pattern in self._partly():
+            shown = {name: one if name in pattern else {**one, "mask": ops.zeros_like(one["mask"])} for name, one in states.items()}
+            outputs |= {_from(name, pattern): logits for name, logits in joined(shown).items()}
 
         # --- model ---
         return keras.Model(inputs, outputs, name="classification")
@@ -115,6 +114,10 @@ class Classification(Task):
         """Patterns of presence, tuples of fields; the last is all of them."""
         return [shown for count in range(1, len(self.inputs) + 1) for shown in itertools.combinations(self.inputs, count)]
 
+    def _partly(self):
+        """The patterns that are learned from besides items as they are."""
+        return self._patterns()[:-1] if self.every_pattern else []
+
     def example(self, batch):
         x = {name: {key: batch[name][key][:, 0] for key in ("value", "mask", "language")} for name in self.inputs}
         y, weight = {}, {}
@@ -124,11 +127,10 @@ class Classification(Task):
                 share = batch[name]["share"][:, None]
                 y[name] = share * y[name] + (1.0 - share) * self._targets(name, batch[name]["other"], batch[name]["mask"])
             weight[name] = tf.cast(tf.reduce_any(y[name] > 0.0, 1), tf.float32) * self._class_weights(name, y[name])
-        if self.every_pattern:
-            for pattern in self._patterns()[:-1]:
-                there = tf.cast(tf.reduce_any([tf.reduce_any(x[field]["mask"], 1) for field in pattern], 0), tf.float32)
-                y |= {_from(name, pattern): y[name] for name in self.heads}
-                weight |= {_from(name, pattern): weight[name] * there for name in self.heads}
+        for pattern in self._partly():
+            there = tf.cast(tf.reduce_any([tf.reduce_any(x[field]["mask"], 1) for field in pattern], 0), tf.float32)
+            y |= {_from(name, pattern): y[name] for name in self.heads}
+            weight |= {_from(name, pattern): weight[name] * there for name in self.heads}
         return x, y, weight
 
     def _targets(self, name, value, mask):
@@ -148,11 +150,11 @@ class Classification(Task):
         return tf.reduce_sum(targets * weights.astype(np.float32), 1) / tf.maximum(tf.reduce_sum(targets, 1), 1e-6)
 
     def objective(self):
-        patterns = self._patterns() if self.every_pattern else [tuple(self.inputs)]
-        outputs = {(name if len(pattern) == len(self.inputs) else _from(name, pattern)): name for pattern in reversed(patterns) for name in self.heads}
+        partly = self._partly()
+        outputs = {name: name for name in self.heads} | {_from(name, pattern): name for pattern in partly for name in self.heads}
         return {
             "loss": {output: self._loss(name) for output, name in outputs.items()},
-            "loss_weights": {output: float(self.loss_weights.get(name, 1.0)) / len(patterns) for output, name in outputs.items()},
+            "loss_weights": {output: float(self.loss_weights.get(name, 1.0)) / (1 + len(partly)) for output, name in outputs.items()},
             "weighted_metrics": {output: [self._accuracy(name)] for output, name in outputs.items()},
         }
 
