@@ -24,14 +24,12 @@ from cross_modal.data import media
 
 TRANSLATION = {
     "features": {"text": {"vocab_size": 6000, "length": 64}},
-    "options": {"dim": 256, "dropout": 0.3, "length": 64},
-    "training": {
-        **{"epochs": 40, "learning_rate": 2e-3, "schedule": "inverse_sqrt", "ema": 0.999, "precision": "mixed_bfloat16"},
-        **{"bucket_by": "target", "batch_tokens": 3072},
-    },
+    "options": {"dim": 128, "dropout": 0.3, "length": 64},
+    "training": {"epochs": 30, "learning_rate": 4e-3, "warmup": 0.2, "schedule": "inverse_sqrt", "ema": 0.999, "bucket_by": "target", "batch_tokens": 3072},
 }
-TRANSFORMER = {"towers.text": {"kind": "transformer", "depth": 3, "mlp_dim": 768, "dropout": 0.3}, "decoder": {"kind": "transformer", "depth": 3, "mlp_dim": 768, "dropout": 0.3}}
-LSTM = {"towers.text": {"kind": "lstm", "depth": 1, "dropout": 0.3}, "decoder": {"kind": "lstm", "depth": 1, "dropout": 0.3}}
+TRANSFORMER = {"towers.text": {"kind": "transformer", "depth": 4, "mlp_dim": 256, "dropout": 0.3}, "decoder": {"kind": "transformer", "depth": 4, "mlp_dim": 256, "dropout": 0.3}}
+SHORT = {**TRANSFORMER, "training.epochs": 10, "training.warmup": 0.1, "training.schedule": "cosine", "training.ema": 0.99}
+LSTM = {"options.dim": 256, "towers.text": {"kind": "lstm", "depth": 1, "dropout": 0.3}, "decoder": {"kind": "lstm", "depth": 1, "dropout": 0.3}}
 CAPTIONS = {
     "features": {"image": {"size": [64, 64], "fit": "stretch"}, "text": {"length": 32, "vocab_size": 3000, "fold_case": True}},
     "towers.image": {"kind": "resnet", "stem": 2, "depth": 1, "dropout": 0.2},
@@ -82,7 +80,7 @@ def timed(dataset, run, seed, keys):
 
 def translation(data, out, seeds):
     found = collections.defaultdict(list)
-    for target, kinds in (("de", {"transformer": TRANSFORMER, "lstm": LSTM}), ("fr", {"transformer": TRANSFORMER})):
+    for target, kinds in (("de", {"transformer": TRANSFORMER, "short": SHORT, "lstm": LSTM}), ("fr", {"transformer": TRANSFORMER})):
         dataset = ingest(texts_of(data, ("en", target)), out / f"en-{target}", "--splits", "1,0,0")
         for kind, keys in kinds.items():
             for seed in seeds:

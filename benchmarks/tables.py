@@ -48,9 +48,10 @@ def train(dataset, run, task, seed, keys):
 def score(dataset, run, seed, keys, task="classification", baseline=True):
     """Trains, unless it is done, and scores on the test split, also a linear model, unless that is not asked for."""
     train(dataset, run, task, seed, keys)
-    if "test" not in json.loads((run / "metrics.json").read_text()):
+    kept = run / "metrics.json"
+    if not kept.exists() or "test" not in json.loads(kept.read_text()):
         command("evaluate", run, *([] if baseline else ["--no-baseline"]))
-    return json.loads((run / "metrics.json").read_text())["test"]
+    return json.loads(kept.read_text())["test"]
 
 
 def spread(values):

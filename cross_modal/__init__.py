@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "features": ["Audio", "Feature", "Image", "Label", "Language", "PretrainedText", "Text"],
         "galleries": ["build_gallery", "load_gallery", "search"],
         "samples": ["write_sample"],
-        "serving": ["predict"],
+        "serving": ["ask", "predict"],
         "tasks": ["Alignment", "Classification", "Generation", "Task"],
         "training": ["fit"],
         "tuning": ["tune"],

@@ -21,7 +21,7 @@ _COUNTED = 100  # Batches by which it is estimated how many items one has.
 def fit(
     task, dataset, run, *, epochs=20, steps_per_epoch=None, batch_size=64, optimizer="adamw", learning_rate=2e-3, schedule="cosine", warmup=0.1,
     weight_decay=0.01, clipnorm=1.0, ema=None, precision="float32", patience=None, bucket_by=None, batch_tokens=None, cache=True, augment=None, modality_dropout=0.0, mixup=0.0,
-    oversample=None, jit_compile="auto", seed=0, resume=False, progress=True,
+    oversample=None, dropout_after=0.0, jit_compile="auto", seed=0, resume=False, progress=True,
 ):  # fmt: skip
     """Trains a task and saves the best model.
 
@@ -49,6 +49,7 @@ def fit(
             as the items make on average.
         cache: see `batches`.
         augment: see `batches`, as `modality_dropout`, `mixup` and `oversample`.
+        dropout_after: share of the epochs in which nothing is dropped, before (late dropout, Liu et al. 2023, "Dropout Reduces Underfitting").
         jit_compile: XLA; "auto" is what Keras thinks best for the device.
         seed: of weights, dropout, shuffling and draws.
         resume: whether to go on with the run in the folder; otherwise the folder must hold no run.
@@ -103,6 +104,7 @@ def fit(
     averaged = keras.callbacks.SwapEMAWeights() if ema is not None else None
     callbacks = [_Schedule(learning_rate, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
     callbacks += [averaged] if averaged else []
+    callbacks = [_LateDropout(round(dropout_after * epochs)), *callbacks] if dropout_after else callbacks
     if state["epoch"] < epochs and not state["stopped"]:
         validation = data("validation", None) if dataset.splits.get("validation") else None
         model.fit(
@@ -145,19 +147,13 @@ def _average_statistics(model, x, ema):
 
     Averaged weights are worth little with the statistics of the last steps alone while the model learns fast, and with what the statistics are before the first one for long.
     """
-    found = [(layer, layer.momentum) for layer in _layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    found = [(layer, layer.momentum) for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     for layer, _ in found:
         layer.momentum = 0.0
     if found:
         model(x, training=True)
     for layer, momentum in found:
         layer.momentum = max(momentum, ema)
-
-
-def _layers_of(model):
-    for layer in model.layers:
-        yield layer
-        yield from _layers_of(layer) if isinstance(layer, keras.Model) else ()
 
 
 def _optimizer(given, settings):
@@ -193,6 +189,28 @@ class _Schedule(keras.callbacks.Callback):
         if step < self.rise:
             return self.highest * (step + 1) / self.rise
         return self.highest * self.schedule((step - self.rise) / max(1, self.all - self.rise), self.rise, step)
+
+
+class _LateDropout(keras.callbacks.Callback):
+    """Drops nothing in the first epochs. Between epochs the rates are as they were, as what is saved then is gone on with."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first = first  # Number of the first epoch that drops.
+
+    def on_train_begin(self, logs=None):
+        self.rates = [(layer, layer.rate) for layer in self.model._flatten_layers() if isinstance(layer, keras.layers.Dropout)]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch < self.first:
+            for layer, _ in self.rates:
+                layer.rate = 0.0
+        elif epoch == self.first:
+            self.model.make_train_function(force=True)  # It was traced without dropout.
+
+    def on_epoch_end(self, epoch, logs=None):
+        for layer, rate in self.rates:
+            layer.rate = rate
 
 
 def _checkpoint(run, epoch):

@@ -162,9 +162,19 @@ def test_layers_keep_the_precision_and_outputs_are_whole(task, dataset, tmp_path
 def test_statistics_are_averaged_as_the_weights_are(task, dataset, tmp_path):
     """From those of a batch on, not from what they are before any."""
     model = fit(task, dataset, tmp_path, **{**OPTIONS, "epochs": 1}, ema=0.999)
-    found = [layer for layer in training._layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    found = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     assert found and all(layer.momentum == 0.999 for layer in found)
     assert all(np.abs(layer.moving_mean.numpy()).max() > 0.01 for layer in found)
+
+
+def test_late_dropout_drops_nothing_before(learned, dataset, tmp_path):
+    features, languages = learned
+    tower = functools.partial(towers.image.mlp, widths=(64,), dropout=0.9)
+    task = tasks.Classification({name: features[name] for name in ("image", "parity")}, languages, towers={"image": tower}, dim=8, dropout=0.0)
+    model = fit(task, dataset, tmp_path, **OPTIONS, dropout_after=0.5)
+    (draws,) = [variable.numpy()[1] for variable in model.variables if variable.path.endswith("seed_generator_state")]
+    assert draws == 4  # One a step of the last two epochs.
+    assert {layer.rate for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout)} == {0.9, 0.0}
 
 
 def test_an_epoch_of_batches_by_tokens_has_all_items(learned, dataset, tmp_path, monkeypatch):

@@ -70,10 +70,11 @@ def train(options):
     dataset = Dataset(full["dataset"])
     model = training.fit(task, dataset, run, seed=full["seed"], resume=options.resume, **full["training"])
     report.history_picture(run / "history.csv", run / "history.png")
-    split = "validation" if "validation" in dataset.splits else "train"
-    print(f"\n{split}\n{task.summary(evaluation.evaluate(task, model, dataset, split, run=run, baseline=not options.no_baseline))}")
-    page = f", predictions-{split}.html" if (run / f"predictions-{split}.html").exists() else ""
-    print(f"\n{run}: run.yaml, model.keras, history.csv, history.png, metrics.json{page}. Next: cross-modal evaluate {run}; cross-modal export {run}")
+    if dataset.splits.get("validation"):
+        print(f"\nvalidation\n{task.summary(evaluation.evaluate(task, model, dataset, 'validation', run=run, baseline=not options.no_baseline))}")
+    page = ", predictions-validation.html" if (run / "predictions-validation.html").exists() else ""
+    kept = "run.yaml, model.keras, history.csv, history.png" + (", metrics.json" if (run / "metrics.json").exists() else "")
+    print(f"\n{run}: {kept}{page}. Next: cross-modal evaluate {run}; cross-modal export {run}")
 
 
 def _configured(options):

@@ -59,7 +59,8 @@ def transformer(feature, dim, name, languages=1, depth=2, heads=4, mlp_dim=None,
     inputs = tower_inputs(feature)
 
     # --- body ---
-    x = PositionEncoding()(_embedded(inputs, feature, dim, languages))
+    scaled = layers.Rescaling(dim**0.5)(layers.Embedding(feature.vocab_size, dim, keras.initializers.RandomNormal(stddev=dim**-0.5))(inputs["value"]))
+    x = PositionEncoding()(LanguageEmbedding(languages)(scaled, inputs["language"]))  # Waves and subwords weigh the same.
     x, visible = layers.Dropout(dropout)(x), visible_steps(inputs["mask"])
     for _ in range(depth):
         x = transformer_block(x, visible, heads, dropout, mlp_dim)
