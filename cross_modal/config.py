@@ -129,8 +129,7 @@ def resolve(config):
             raise ConfigError(f"Expected no key {key}: the task {task} has none. Received: {key}={config[key]}")
     full["options"] = _filled(kind, config.get("options") or {}, "options", reserved)
     if "kinds" in full["options"] and not full["options"]["kinds"]:
-        views = {view for views in dataset.describe()["views"].values() for view in views}
-        full["options"]["kinds"] = sorted(view for view in views if view.partition(":")[0] in chosen)
+        full["options"]["kinds"] = [kind for kind in dataset.kinds if kind.partition(":")[0] in chosen]
     full["training"] = _filled(training.fit, config.get("training") or {}, "training", {"task", "dataset", "run", "seed", "resume", "progress"})
     return full
 

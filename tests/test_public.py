@@ -11,7 +11,7 @@ import cross_modal
 
 PACKAGE = pathlib.Path(cross_modal.__file__).parent
 LEVELS = [
-    {"features", "layers", "metrics", "losses", "ctc", "baselines", "retrieval", "routes", "decoding"},
+    {"features", "layers", "metrics", "losses", "ctc", "baselines", "retrieval", "routes", "decoding", "compiling"},
     {"data", "towers", "fusion", "decoders"},
     {"tasks", "route_scores", "text_endpoints"},
     {"training", "evaluation", "report", "exporting", "serving", "galleries", "server"},

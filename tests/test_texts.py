@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from cross_modal import cli
-from cross_modal.cli import texts
+from cross_modal.cli import runs, texts
 
 SETTINGS = [
     "features={image: {size: [8, 20], channels: 1}, text: {vocab_size: 400, length: 16}, audio: {bins: 16, hop_ms: 25, seconds: 3}}", "towers.image.widths=[4]",
@@ -41,8 +41,12 @@ def test_translate_answers_line_by_line(run, capsys, monkeypatch, tmp_path):
     said = capsys.readouterr()
     assert len(said.out.split("\n")) == 9 and said.out.split("\n")[1] == "" and "subwords, of which the first 16 are read" in said.err
     (tmp_path / "lines.txt").write_text("one\ntwo\n", encoding="utf-8")
-    assert cli.main(["translate", str(run), str(tmp_path / "lines.txt"), "--from", "en", "--to", "de", "--n-best", "2"]) == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    asked, said = ["translate", str(run), str(tmp_path / "lines.txt"), "--from", "en", "--to", "de", "--n-best", "2"], []
+    for more in ([], ["--xla"]):
+        assert cli.main([*asked, *more]) == 0
+        said.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    rows = said[0]
+    assert [row["texts"] for row in said[1]] == [row["texts"] for row in rows]
     assert [len(row["texts"]) for row in rows] == [2, 2] and all(row["scores"] == sorted(row["scores"], reverse=True) for row in rows)
 
 
@@ -56,6 +60,11 @@ def test_texts_are_drawn_with_a_seed(run, capsys, tmp_path):
     assert said[0] == said[1] != said[2] and [len(row["texts"]) for row in rows] == [3, 3] and len({text for row in rows for text in row["texts"]}) == 6
     assert cli.main([*asked, "--temperature", "0"]) == 1
     assert "Expected --temperature above 0" in capsys.readouterr().err
+
+
+def test_xla_is_for_what_writes():
+    with pytest.raises(ValueError, match="Expected a run that writes texts for --xla.*Received: one of int"):
+        runs.with_xla(7)
 
 
 def test_an_answer_is_one_line(capsys):

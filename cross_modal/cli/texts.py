@@ -5,6 +5,8 @@ import json
 import pathlib
 import sys
 
+from cross_modal.cli.runs import XLA_HELP
+
 _KINDS = {"translate": "text", "transcribe": "audio", "caption": "image"}
 
 
@@ -26,6 +28,7 @@ def add_arguments(verbs):
         add("--top-k", type=int, default=0, help="with --sample: draw among so many subwords (all)")
         add("--top-p", type=float, default=1.0, help="with --sample: draw among the likeliest that together have this probability (%(default)s)")
         add("--seed", type=int, help="with --sample: the same seed draws the same texts")
+        add("--xla", action="store_true", help=XLA_HELP)
         if kind == "audio":
             add("--longest", type=float, metavar="SECONDS", help="cut longer recordings at silences; the length that the run was made for")
             add("--times", action="store_true", help="a line for each piece, with its seconds")
@@ -76,7 +79,7 @@ def transcribe(options):
 
 def _loaded(options, kind):
     """The task, its endpoint, and the field that is read; what cannot be is told before the model is loaded."""
-    from cross_modal.cli.runs import load_model
+    from cross_modal.cli.runs import load_model, with_xla
     from cross_modal.config import load_task
 
     config, task = load_task(options.run)
@@ -103,6 +106,7 @@ def _loaded(options, kind):
         raise ValueError(
             f"Expected --temperature above 0, --top-k of at least 0 and --top-p above 0 and at most 1. Received: {options.temperature}, {options.top_k}, {options.top_p}"
         )
+    task = with_xla(task) if options.xla else task
     return task, task.endpoints(load_model(options.run))["sample" if options.sample else "generate"], field
 
 

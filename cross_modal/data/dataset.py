@@ -48,6 +48,11 @@ class Dataset:
     def __repr__(self):
         return f"Dataset({str(self.path)!r}: {self.splits})"
 
+    @property
+    def kinds(self):
+        """Kinds of view in it, such as `image` and `text:de`, sorted."""
+        return sorted({kind for views in self.describe()["views"].values() for kind in views})
+
     def items(self, split):
         """Reads the items of a split.
 

@@ -50,6 +50,7 @@ def test_describe(numbers):
     said = numbers.describe()
     assert said["splits"] == {"train": 3, "validation": 1, "test": 2}
     assert said["views"] == {"train": {"label": 3, "text": 1, "text:de": 1, "text:en": 3}, "validation": {"text:en": 1}, "test": {"label": 2, "text:de": 1}}
+    assert numbers.kinds == ["label", "text", "text:de", "text:en"]
     assert said["labels"] == {"label": {"train": {"even": 2, "odd": 1}, "validation": {}, "test": {"even": 1, "odd": 1}}}
     assert said["quarantined"] == {"text: empty text": 3}
     assert said["sizes"] == {"text": {"characters": [1, 4, 5]}}

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import math
 
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from cross_modal import decoders, tasks, testing, towers
 from cross_modal.data import batches, ingest, learn_features
+from cross_modal.serving import ask
 
 TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm, "audio": functools.partial(towers.audio.crnn, widths=(4, 4))}
 ROUTES = ("image->text:en", "text:*->text:*", "audio:fr->text:fr", "image+text:en->text:de", "!text:tr->text:ko")
@@ -36,6 +38,20 @@ def test_keeps_its_contract(task, dataset):
     drawn_ones = [{**french, "seed": "7", "temperature": "0.5", "top_k": "20", "top_p": "0.9"}, {**row, "seed": "8"}]
     asked = {"generate": [row, french, {**french, "target_language": b"xx"}, {"text": "a " * 500, "target_language": "en"}], "score": [{**french, "target": "zwei"}]}
     testing.check_task(task, drawn(task, dataset), {**asked, "sample": [{"seed": "1", **one} for one in drawn_ones]})
+
+
+def test_xla_writes_the_same(learned, dataset):
+    task, made_of = made(learned), []
+    model = task.build()
+    item = next(iter(dataset.items("test").as_numpy_iterator()))
+    rows = [{"image": item["image"]["value"][0]}, {"text": "deux cents", "text_language": "fr"}, {"audio": item["audio"]["value"][0], "audio_language": "fr"}]
+    for one in (task, dataclasses.replace(task, jit_compile=True)):
+        endpoints = one.endpoints(model)
+        asked = [{**row, "target_language": "de", "seed": "3"} for row in rows]
+        made_of.append([ask(endpoints["generate"], asked), ask(endpoints["sample"], asked)])
+    for a, b in zip(*made_of):
+        assert a["text"].tolist() == b["text"].tolist()
+        np.testing.assert_allclose(a["score"], b["score"], rtol=1e-4)
 
 
 def test_examples_are_of_routes_that_are_trained(task, dataset):
