@@ -39,19 +39,19 @@ CAPTIONS = {
     "training.augment.image": {"crop": 0.35, "rotation": 5, "flip": True, "brightness": 0.2, "contrast": 0.3, "saturation": 0.3, "erase": 0.3},
 }
 DIGITS = {
-    "features": {"audio": {"bins": 40, "hop_ms": 10, "seconds": 10, "range_db": 40}, "text": {"vocab_size": 300, "length": 16}},
+    "features": {"audio": {"bins": 40, "hop_ms": 10, "seconds": 10, "range_db": 40}, "text": {"units": "characters", "length": 48}},
     "towers.audio": {"kind": "crnn", "widths": [32, 64]},
     "decoder": {"kind": "gru", "depth": 1},
-    "options": {"dim": 128, "length": 16, "beams": 5, "routes": ["audio:en->text:en"]},
-    "training": {"epochs": 20, "batch_size": 32, "learning_rate": 2e-3, "ema": 0.99, "bucket_by": "audio"},
+    "options": {"dim": 192, "length": 48, "beams": 5, "routes": ["audio:en->text:en"]},
+    "training": {"epochs": 12, "batch_size": 32, "learning_rate": 3e-3, "ema": 0.99, "bucket_by": "audio"},
     "training.augment.audio": {"speed": 0.15, "time_mask": 0.05, "bin_mask": 0.2, "warp": 0.1, "gain": 0.1},
 }
 SAMPLE = {
-    "features": {"image": {}, "text": {"vocab_size": 600, "length": 40}, "audio": {"bins": 40, "hop_ms": 20}},
-    "towers": {"image": {"kind": "cnn", "normalization": "layer"}, "text": {"kind": "gru"}, "audio": {"kind": "crnn", "normalization": None}},
+    "features": {"image": {"size": [16, 40], "channels": 1}, "text": {"units": "characters", "length": 40}, "audio": {"bins": 40, "seconds": 3}},
+    "towers": {"image": {"kind": "cnn"}, "text": {"kind": "gru"}, "audio": {"kind": "crnn"}},
     "decoder": {"kind": "gru", "depth": 1},
-    "options": {"dim": 128, "length": 40, "beams": 4, "routes": ["*->*", "!image->text:tr", "!audio:fr->*", "audio:fr->text:fr"]},
-    "training": {"epochs": 12, "steps_per_epoch": 100, "batch_size": 64},
+    "options": {"dim": 192, "length": 40, "beams": 4, "ctc": 0.3, "routes": ["*->*", "!image->text:tr", "!audio:fr->*", "audio:fr->text:fr"]},
+    "training": {"epochs": 12, "steps_per_epoch": 100, "batch_size": 128, "learning_rate": 4e-3},
     "training.augment": {"image": {"rotation": 5, "shift": 0.05, "scale": 0.05}, "audio": {"time_mask": 0.1, "bin_mask": 0.1}},
 }
 
