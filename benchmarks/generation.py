@@ -4,7 +4,7 @@
 
 DATA is a folder with the tables `multi30k`, `flickr8k` and `fsdd`. What is asked is their validation part, never trained on. Runs that are there are not trained again.
 
-    translation  multi30k, one pair of languages a model: Transformers and LSTMs of at most 8 million weights
+    translation  multi30k, one pair of languages a model: Transformers and LSTMs of at most 8 million weights; `short` is for 20 minutes
     twelve       multi30k, one model for all twelve directions of four languages
     held_out     the same without a Czech text beside a French one; those two directions also by way of English
     captions     flickr8k, 6,000 photos with five captions each to train on

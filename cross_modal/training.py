@@ -69,6 +69,8 @@ def fit(
         raise ValueError(f"Expected a dataset with a split train. Received: {dataset}")
     if schedule not in SCHEDULES:
         raise ValueError(f"Expected `schedule` to be one of {', '.join(SCHEDULES)}. Received: schedule={schedule}")
+    if not 0 <= dropout_after <= 1:
+        raise ValueError(f"Expected `dropout_after` between 0 and 1, a share of the epochs. Received: dropout_after={dropout_after}")
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     batch_size = min(batch_size, dataset.splits["train"])
 

@@ -123,6 +123,7 @@ def test_optimizers_by_their_keras_names(optimizer, kind, momentum):
         ({"schedule": "cosin"}, "`schedule` to be one of cosine, linear, .*Received: schedule=cosin"),
         ({"augment": {"image": {"rotate": 1}}}, "keys among crop, scale, .*Received: rotate"),
         ({"oversample": {"topic": 1.0}}, "Received: topic"),
+        ({"dropout_after": 1.5}, "`dropout_after` between 0 and 1.*Received: dropout_after=1.5"),
     ],
 )
 def test_options_without_a_meaning_are_told(task, dataset, tmp_path, options, words):

@@ -77,9 +77,8 @@ def train(options):
     report.history_picture(run / "history.csv", run / "history.png")
     if dataset.splits.get("validation"):
         print(f"\nvalidation\n{task.summary(evaluation.evaluate(task, model, dataset, 'validation', run=run, baseline=not options.no_baseline))}")
-    page = ", predictions-validation.html" if (run / "predictions-validation.html").exists() else ""
-    kept = "run.yaml, model.keras, history.csv, history.png" + (", metrics.json" if (run / "metrics.json").exists() else "")
-    print(f"\n{run}: {kept}{page}. Next: cross-modal evaluate {run}; cross-modal export {run}")
+    kept = [name for name in ("run.yaml", "model.keras", "history.csv", "history.png", "metrics.json", "predictions-validation.html") if (run / name).exists()]
+    print(f"\n{run}: {', '.join(kept)}. Next: cross-modal evaluate {run}; cross-modal export {run}")
 
 
 def _configured(options):

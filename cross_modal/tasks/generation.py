@@ -49,7 +49,7 @@ class Generation(Task):
         beams: beginnings that the search keeps, see `decoding.beam`; 1 for the likeliest subword at each step.
         length_penalty: see `decoding.beam`.
         length: most subwords that are written.
-        jit_compile: whether XLA compiles what writes, see `compiling.compiled`: some seconds for each of a few shapes, then two to four times as fast.
+        jit_compile: whether XLA compiles what writes, see `compiling.compiled`: some seconds for each of a few shapes, then faster.
 
     Raises:
         ValueError: if there is no text to write, a source has no tower, a pattern fits no route, or a route is nothing for `ctc`.
@@ -76,8 +76,7 @@ class Generation(Task):
         if self.target not in self.features or not hasattr(self.features[self.target], "detokenize"):
             texts = [name for name, feature in self.features.items() if hasattr(feature, "detokenize")]
             raise ValueError(f"Expected `target` to be a field of texts: {', '.join(texts) or 'there is none'}. Received: target={self.target}")
-        lacking = [name for name in self.sources if name not in self.towers]
-        if lacking:
+        if lacking := [name for name in self.sources if name not in self.towers]:
             raise ValueError(f"Expected a tower for each field that a route starts from. Received: none for {', '.join(lacking)}")
         if self.beams < 1 or self.length < 1:
             raise ValueError(f"Expected `beams` and `length` of at least 1. Received: beams={self.beams}, length={self.length}")
@@ -89,6 +88,9 @@ class Generation(Task):
                 f"Expected `ctc` from 0 to 1, with a route from speech to text of the same language, and with 1 no other routes. Received: ctc={self.ctc}"
                 f" with {len(heard)} such routes of {len(self.trained)}"
             )
+
+        if self.jit_compile and self.ctc == 1:
+            raise ValueError("Expected a decoder for XLA to compile. Received: jit_compile=True with ctc=1, whose texts are spelled by recordings")
 
     def kinds_of(self, names):
         """Returns the kinds of view of some fields."""

@@ -115,7 +115,7 @@ def transformer(feature, dim, name, languages=1, widths=(32, 64), depth=2, heads
 
 def _halved(inputs, feature, widths, normalization, standardized):
     """Convolves time and frequency in stages that halve both; returns `(batch, time / 2 ** stages, bins / 2 ** stages * channels)` and its mask."""
-    x, mask = inputs["value"][..., None], inputs["mask"]  # (batch, time, bins, channels)
+    x, mask = layers.Reshape((-1, feature.bins, 1))(inputs["value"]), inputs["mask"]
     x = _standardized(x, mask) if standardized else x
     for width in widths:
         # Padded by hand: "same" would pad an odd and an even number of frames at different ends, and so see the batch's padding.

@@ -59,8 +59,8 @@ def transformer(feature, dim, name, languages=1, depth=2, heads=4, mlp_dim=None,
     inputs = tower_inputs(feature)
 
     # --- body ---
-    scaled = layers.Rescaling(dim**0.5)(layers.Embedding(feature.vocab_size, dim, keras.initializers.RandomNormal(stddev=dim**-0.5))(inputs["value"]))
-    x = PositionEncoding()(LanguageEmbedding(languages)(scaled, inputs["language"]))  # Waves and subwords weigh the same.
+    start = keras.initializers.RandomNormal(stddev=dim**-0.5)
+    x = PositionEncoding()(_embedded(inputs, feature, dim, languages, start, dim**0.5))  # Waves and subwords weigh the same.
     x, visible = layers.Dropout(dropout)(x), visible_steps(inputs["mask"])
     for _ in range(depth):
         x = transformer_block(x, visible, heads, dropout, mlp_dim)
@@ -96,8 +96,9 @@ def bag(feature, dim, name, languages=1, dropout=0.1):
     return keras.Model(inputs, {"states": x, "mask": inputs["mask"]}, name=name)
 
 
-def _embedded(inputs, feature, dim, languages):
-    return LanguageEmbedding(languages)(layers.Embedding(feature.vocab_size, dim)(inputs["value"]), inputs["language"])
+def _embedded(inputs, feature, dim, languages, start="uniform", scale=1.0):
+    x = layers.Embedding(feature.vocab_size, dim, start)(inputs["value"])
+    return LanguageEmbedding(languages)(x if scale == 1.0 else layers.Rescaling(scale)(x), inputs["language"])
 
 
 def _recurrent(layer, feature, dim, name, languages, depth, dropout):

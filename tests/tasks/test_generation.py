@@ -182,5 +182,7 @@ def test_what_cannot_be_is_told(learned):
         made(learned, beams=0)
     with pytest.raises(ValueError, match="Received: ctc=1.0 with 1 such routes of 2"):
         made(learned, ctc=1.0, routes=("audio:fr->text:fr", "text:de->text:fr"))
+    with pytest.raises(ValueError, match="a decoder for XLA to compile. Received: jit_compile=True with ctc=1"):
+        made(learned, routes=("audio:fr->text:fr",), ctc=1.0, jit_compile=True)
     with pytest.raises(ValueError, match="Received: ctc=0.3 with 0 such routes"):
         made(learned, ctc=0.3, routes=("audio:fr->text:de", "text:de->text:fr"))
