@@ -1,14 +1,16 @@
 """How good are texts that are written by models trained from scratch? Translations, captions, transcripts.
 
-    python benchmarks/generation.py DATA translation twelve held_out captions digits [--seeds 1] [--out saved_models/generation]
+    python benchmarks/generation.py DATA translation twelve held_out captions digits speech sample [--seeds 1] [--out saved_models/generation]
 
-DATA is a folder with the tables `multi30k`, `flickr8k` and `fsdd`. What is asked is their validation part, never trained on. Runs that are there are not trained again.
+DATA is a folder with the tables `multi30k`, `flickr8k`, `fsdd` and `stamps`. What is asked is their validation part, never trained on. Runs that are there are not trained again.
 
     translation  multi30k, one pair of languages a model: Transformers and LSTMs of at most 8 million weights; `short` is for 20 minutes
     twelve       multi30k, one model for all twelve directions of four languages
     held_out     the same without a Czech text beside a French one; those two directions also by way of English
     captions     flickr8k, 6,000 photos with five captions each to train on
     digits       fsdd, one to seven digits by one speaker with gaps between them, asked with other recordings than those trained on; CTC alone, and with a decoder
+    speech       stamps, names of things read in six languages, asked with a fifth of the things, whose names are never heard in training; beside what the most similar recording
+                 of the language says
     sample       the embedded sample: numbers never seen, from pictures, words of nine languages and speech of three to words; from pictures to Turkish, and from French speech to
                  anything but French, is never trained
 """
@@ -17,10 +19,12 @@ import collections
 import time
 
 import numpy as np
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
 from tables import ask_validation, command, ingest, main, rows_of, score
 
-from cross_modal import samples
-from cross_modal.data import media
+from cross_modal import baselines, metrics, samples
+from cross_modal.data import Dataset, media
 
 TRANSLATION = {
     "features": {"text": {"vocab_size": 6000, "length": 64}},
@@ -44,6 +48,14 @@ DIGITS = {
     "decoder": {"kind": "gru", "depth": 1},
     "options": {"dim": 192, "length": 48, "beams": 5, "routes": ["audio:en->text:en"]},
     "training": {"epochs": 12, "batch_size": 32, "learning_rate": 3e-3, "ema": 0.99, "bucket_by": "audio"},
+    "training.augment.audio": {"speed": 0.15, "time_mask": 0.05, "bin_mask": 0.2, "warp": 0.1, "gain": 0.1},
+}
+SPEECH = {
+    "features": {"audio": {"bins": 40, "hop_ms": 10, "seconds": 4}, "text": {"units": "characters", "vocab_size": 400, "length": 64}},
+    "towers.audio": {"kind": "crnn", "widths": [32, 64]},
+    "decoder": {"kind": "gru", "depth": 1, "dropout": 0.2},
+    "options": {"dim": 192, "length": 64, "beams": 5, "dropout": 0.2},
+    "training": {"epochs": 60, "batch_size": 32, "learning_rate": 3e-3, "ema": 0.99, "bucket_by": "audio"},
     "training.augment.audio": {"speed": 0.15, "time_mask": 0.05, "bin_mask": 0.2, "warp": 0.1, "gain": 0.1},
 }
 SAMPLE = {
@@ -144,6 +156,46 @@ def digits(data, out, seeds):
     return found
 
 
+def speech(data, out, seeds):
+    found, rows = collections.defaultdict(list), rows_of(data, "stamps")
+    languages = sorted({key.partition(":")[2] for row in rows for key in row if key.startswith("audio:")})
+    kept = [f"{kind}:{tag}" for kind in ("audio", "text") for tag in languages]
+    rows = [
+        {"id": row["id"], "group": row["group"]} | {key: row[key].casefold().strip(" .!?") if key.startswith("text:") else row[key] for key in kept if key in row} for row in rows
+    ]
+    dataset = ingest(rows, out / "speech", "--max-bad", 0.05, "--splits", "0.7,0.1,0.2")
+    similar = nearest(Dataset(dataset), languages)
+    for name, share in (("CTC", 1.0), ("decoder and CTC", 0.5)):
+        for seed in seeds:
+            keys = {**SPEECH, "options.ctc": share, "options.routes": [f"audio:{tag}->text:{tag}" for tag in languages]}
+            scores, seconds = timed(dataset, out / "speech" / f"ctc-{share}-{seed}", seed, keys)
+            for row in scores["routes"]:
+                if row["trained"]:
+                    found[f"{name}, {row['route']}, CER"].append(row["cer"])
+            found[f"{name}, minutes"].append(seconds / 60)
+    return found | {f"what the most similar recording says, {tag}, CER": [cer] for tag, cer in similar.items()}
+
+
+def nearest(dataset, languages):
+    """Character error rate, by language, of answering with the text of the recording of the training split that is most similar in its plain features."""
+    found = {}
+    for tag in languages:
+        parts = {}
+        for split in ("train", "test"):
+            heard = [(item["audio"], item["text"]) for item in dataset.items(split).as_numpy_iterator()]
+            pairs = [
+                (sound["value"][list(sound["language"]).index(tag.encode())], text["value"][list(text["language"]).index(tag.encode())])
+                for sound, text in heard
+                if tag.encode() in sound["language"] and tag.encode() in text["language"]
+            ]
+            parts[split] = np.stack([baselines.audio_features(sound) for sound, _ in pairs]), [text.decode() for _, text in pairs]
+        scaler = StandardScaler().fit(parts["train"][0])
+        places = NearestNeighbors(n_neighbors=1).fit(scaler.transform(parts["train"][0])).kneighbors(scaler.transform(parts["test"][0]), return_distance=False)[:, 0]
+        said = [parts["train"][1][place] for place in places]
+        found[tag] = metrics.text_scores([[text] for text in parts["test"][1]], said, tag)["cer"]
+    return found
+
+
 def sample(data, out, seeds):
     found = collections.defaultdict(list)
     table = out / "sample" / "items.jsonl"
@@ -163,4 +215,4 @@ def sample(data, out, seeds):
 
 
 if __name__ == "__main__":
-    main(__doc__, {function.__name__: function for function in (translation, twelve, held_out, captions, digits, sample)}, "generation", 1)
+    main(__doc__, {function.__name__: function for function in (translation, twelve, held_out, captions, digits, speech, sample)}, "generation", 1)

@@ -37,25 +37,26 @@ def add_arguments(verbs):
 def translate(options):
     task, endpoint, field = _loaded(options, "text")
     feature = task.features[field]
-    lines = itertools.chain.from_iterable(_lines(name) for name in options.files) if options.files else (line.rstrip("\n") for line in sys.stdin)
-    number = 0
-    while chunk := list(itertools.islice(lines, 32)):
-        for text in chunk:
-            number += 1
+
+    def lines():
+        read = itertools.chain.from_iterable(_lines(name) for name in options.files) if options.files else (line.rstrip("\n") for line in sys.stdin)
+        for number, text in enumerate(read, 1):
             count = feature.count(text)
             if count > feature.length:
                 print(f"line {number}: {count:,} subwords, of which the first {feature.length} are read", file=sys.stderr)
-        for texts in _written(options, endpoint, field, chunk):
-            _say(options, texts)
+            yield text
+
+    for texts in _written(options, endpoint, field, lines(), _seeds(options)):
+        _say(options, texts)
 
 
 def caption(options):
     _, endpoint, field = _loaded(options, "image")
     from cross_modal.data import media
 
-    for path in options.files:
-        raw = _read(path, media.canonical_image)
-        _say(options, [] if raw is None else next(_written(options, endpoint, field, [raw])))
+    pictures = (_read(path, media.canonical_image) or b"" for path in options.files)
+    for texts in _written(options, endpoint, field, pictures, _seeds(options)):
+        _say(options, texts)
 
 
 def transcribe(options):
@@ -65,11 +66,11 @@ def transcribe(options):
     from cross_modal.data import media
     from cross_modal.data.segments import cut_at_silences
 
-    longest = options.longest or getattr(task.features[field], "seconds", 30)
+    longest, seeds = options.longest or getattr(task.features[field], "seconds", 30), _seeds(options)
     for path in options.files:
         samples = _read(path, functools.partial(media.decode_audio, limits=media.Limits(max_seconds=24 * 3600)))
         pieces = [] if samples is None else [(0, len(samples))] if len(samples) <= longest * media.SAMPLE_RATE else cut_at_silences(samples, media.SAMPLE_RATE, longest)
-        found = list(_written(options, endpoint, field, [media.encode_wav(samples[start:end]) for start, end in pieces]))
+        found = list(_written(options, endpoint, field, [media.encode_wav(samples[start:end]) for start, end in pieces], seeds))
         if options.times or (options.n_best and len(pieces) > 1):
             for (start, end), texts in zip(pieces, found):
                 _say(options, texts, start / media.SAMPLE_RATE, end / media.SAMPLE_RATE)
@@ -126,20 +127,26 @@ def _read(path, decode):
         return None
 
 
-def _written(options, endpoint, field, values):
+def _seeds(options):
+    """A seed for each text that is drawn."""
+    return itertools.repeat("") if options.seed is None else itertools.count(options.seed)
+
+
+def _written(options, endpoint, field, values, seeds):
     """For each value its texts, best first, pairs of text and score; none for an empty one."""
     from cross_modal.serving import ask
 
-    rows = [{field: value, f"{field}_language": options.source, "target_language": options.to or ""} for value in values]
-    if options.sample:
-        how = {"temperature": options.temperature, "top_k": options.top_k, "top_p": options.top_p}
-        seeds = itertools.count(options.seed) if options.seed is not None else itertools.repeat("")
-        every = [{**row, **{name: str(value) for name, value in how.items()}, "seed": str(next(seeds))} for row in rows for _ in range(options.n_best or 1)]
-        answers = {f"{name}s": value.reshape(len(rows), -1) for name, value in ask(endpoint, every, 32).items()}
-    else:
-        answers = ask(endpoint, rows, 32)
-    for place, row in enumerate(rows):
-        yield [(text.decode(), float(score)) for text, score in zip(answers["texts"][place], answers["scores"][place])] if row[field].strip() else []
+    values = iter(values)
+    while chunk := list(itertools.islice(values, 32)):
+        rows = [{field: value, f"{field}_language": options.source, "target_language": options.to or ""} for value in chunk]
+        if options.sample:
+            how = {"temperature": str(options.temperature), "top_k": str(options.top_k), "top_p": str(options.top_p)}
+            every = [{**row, **how, "seed": str(next(seeds))} for row in rows for _ in range(options.n_best or 1)]
+            answers = {f"{name}s": value.reshape(len(rows), -1) for name, value in ask(endpoint, every, 32).items()}
+        else:
+            answers = ask(endpoint, rows, 32)
+        for place, row in enumerate(rows):
+            yield [(text.decode(), float(score)) for text, score in zip(answers["texts"][place], answers["scores"][place])] if row[field].strip() else []
 
 
 def _say(options, texts, start=None, end=None):
