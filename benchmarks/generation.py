@@ -1,6 +1,6 @@
 """How good are texts that are written by models trained from scratch? Translations, captions, transcripts.
 
-    python benchmarks/generation.py DATA translation twelve held_out captions digits speech sample [--seeds 1] [--out saved_models/generation]
+    python benchmarks/generation.py DATA translation twelve held_out captions digits numbers speech sample [--seeds 1] [--out saved_models/generation]
 
 DATA is a folder with the tables `multi30k`, `flickr8k`, `fsdd` and `stamps`. What is asked is their validation part, never trained on. Runs that are there are not trained again.
 
@@ -9,6 +9,7 @@ DATA is a folder with the tables `multi30k`, `flickr8k`, `fsdd` and `stamps`. Wh
     held_out     the same without a Czech text beside a French one; those two directions also by way of English
     captions     flickr8k, 6,000 photos with five captions each to train on
     digits       fsdd, one to seven digits by one speaker with gaps between them, asked with other recordings than those trained on; CTC alone, and with a decoder
+    numbers      the embedded sample: spoken numbers that are in no training item, by two voices that are in none either
     speech       stamps, names of things read in six languages, asked with a fifth of the things, whose names are never heard in training; beside what the most similar recording
                  of the language says
     sample       the embedded sample: numbers never seen, from pictures, words of nine languages and speech of three to words; from pictures to Turkish, and from French speech to
@@ -49,6 +50,13 @@ DIGITS = {
     "options": {"dim": 192, "length": 48, "beams": 5, "routes": ["audio:en->text:en"]},
     "training": {"epochs": 12, "batch_size": 32, "learning_rate": 3e-3, "ema": 0.99, "bucket_by": "audio"},
     "training.augment.audio": {"speed": 0.15, "time_mask": 0.05, "bin_mask": 0.2, "warp": 0.1, "gain": 0.1},
+}
+NUMBERS = {
+    "features": {"audio": {"bins": 40, "hop_ms": 10, "seconds": 4}, "text": {"vocab_size": 400, "length": 24}},
+    "towers.audio": {"kind": "crnn", "widths": [32, 64]},
+    "options": {"dim": 192, "length": 24, "ctc": 1.0, "routes": ["audio:en->text:en", "audio:es->text:es", "audio:fr->text:fr"]},
+    "training": {"epochs": 15, "steps_per_epoch": 100, "batch_size": 64, "learning_rate": 3e-3, "ema": 0.99, "bucket_by": "audio"},
+    "training.augment.audio": DIGITS["training.augment.audio"],
 }
 SPEECH = {
     "features": {"audio": {"bins": 40, "hop_ms": 10, "seconds": 4}, "text": {"units": "characters", "vocab_size": 400, "length": 64}},
@@ -156,6 +164,23 @@ def digits(data, out, seeds):
     return found
 
 
+def numbers(data, out, seeds):
+    found = collections.defaultdict(list)
+    table = out / "numbers" / "items.jsonl"
+    if not table.exists():
+        samples.write_sample(table.parent, unheard=("m7", "f4"))
+    ignored = [f"--ignore=text:{tag}" for tag in samples.TEXT_LANGUAGES if tag not in samples.SPEECH_LANGUAGES]
+    command("ingest", table, "--out", out / "numbers" / "dataset", "--ignore=image", *ignored, "--max-bad", 0.02)
+    for seed in seeds:
+        scores, seconds = timed(out / "numbers" / "dataset", out / "numbers" / f"run-{seed}", seed, NUMBERS)
+        for row in scores["routes"]:
+            if row["trained"]:
+                found[f"{row['route']}, cer"].append(row["cer"])
+                found[f"{row['route']}, exact"].append(row["exact"])
+        found["minutes"].append(seconds / 60)
+    return found
+
+
 def speech(data, out, seeds):
     found, rows = collections.defaultdict(list), rows_of(data, "stamps")
     languages = sorted({key.partition(":")[2] for row in rows for key in row if key.startswith("audio:")})
@@ -215,4 +240,4 @@ def sample(data, out, seeds):
 
 
 if __name__ == "__main__":
-    main(__doc__, {function.__name__: function for function in (translation, twelve, held_out, captions, digits, speech, sample)}, "generation", 1)
+    main(__doc__, {function.__name__: function for function in (translation, twelve, held_out, captions, digits, numbers, speech, sample)}, "generation", 1)

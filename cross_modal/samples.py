@@ -27,7 +27,7 @@ SPEECH_LANGUAGES = ("en", "es", "fr")
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 _PICTURES = {"train": 8, "validation": 1, "test": 1}
 _RECORDINGS = {"train": 3, "validation": 1, "test": 1}
-_VOICES = ("m1", "m2", "m3", "m4", "m7", "f1", "f2", "f3", "f4")
+VOICES = ("m1", "m2", "m3", "m4", "m7", "f1", "f2", "f3", "f4")
 _DIGIT = 16  # Pixels of a digit's side.
 
 
@@ -36,7 +36,7 @@ def has_speech():
     return importlib.util.find_spec("espeakng_loader") is not None
 
 
-def write_sample(folder, numbers=1000, seed=0, speech=None, progress=True):
+def write_sample(folder, numbers=1000, seed=0, speech=None, progress=True, unheard=()):
     """Writes the sample as `items.jsonl` with `image/` and `audio/` beside it.
 
     Args:
@@ -45,16 +45,19 @@ def write_sample(folder, numbers=1000, seed=0, speech=None, progress=True):
         seed: seed of all draws.
         speech: whether to write sounds; None for wherever it can.
         progress: whether to show a progress bar.
+        unheard: voices, of `VOICES`, that all recordings of the test split have, and no other.
 
     Returns:
         Path of the table.
 
     Raises:
-        ValueError: if `numbers` is out of range.
+        ValueError: if `numbers` is out of range, or `unheard` has what is no voice, or all of them.
         ModuleNotFoundError: if `speech` is True and the package that speaks is missing.
     """
     if not 20 <= numbers <= 1000:
         raise ValueError(f"Expected between 20 and 1000 numbers. Received: numbers={numbers}")
+    if not set(unheard) < set(VOICES):
+        raise ValueError(f"Expected `unheard` to be some of {', '.join(VOICES)}. Received: unheard={unheard}")
     folder = pathlib.Path(folder)
     for name in ("image", "audio"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -74,9 +77,10 @@ def write_sample(folder, numbers=1000, seed=0, speech=None, progress=True):
             row |= {f"text:{language}": num2words(number, lang=language) for language in TEXT_LANGUAGES}
             for language in SPEECH_LANGUAGES if speaker else ():
                 row[f"audio:{language}"] = []
+                voices = unheard if unheard and split == "test" else [voice for voice in VOICES if voice not in unheard]
                 for view in range(_RECORDINGS[split]):
                     row[f"audio:{language}"].append(f"audio/{number}_{language}_{view}.flac")
-                    samples, rate = speaker.say(row[f"text:{language}"], language, draw)
+                    samples, rate = speaker.say(row[f"text:{language}"], language, voices, draw)
                     writes.append(pool.submit(_write_sound, folder / row[f"audio:{language}"][-1], samples, rate))
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
         for write in writes:
@@ -139,9 +143,9 @@ class _Speaker:
             self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0
 
-    def say(self, text, language, draw):
+    def say(self, text, language, voices, draw):
         """Returns the samples, between -1 and 1, and their rate."""
-        voice = f"{language}+{draw.choice(_VOICES)}"
+        voice = f"{language}+{draw.choice(voices)}"
         if self._library.espeak_SetVoiceByName(voice.encode()):
             raise RuntimeError(f"Expected espeak-ng to have the voice {voice}. Received: no such voice")
         self._library.espeak_SetParameter(1, int(draw.integers(150, 200)), 0)  # Words a minute.

@@ -45,3 +45,17 @@ def test_without_speech_there_is_no_audio(tmp_path):
 def test_too_few_numbers_are_told(tmp_path):
     with pytest.raises(ValueError, match="between 20 and 1000 numbers. Received: numbers=5"):
         samples.write_sample(tmp_path, numbers=5)
+
+
+def test_voices_that_are_not_to_be_heard_speak_in_the_test_split_alone(tmp_path, monkeypatch):
+    said, say = [], samples._Speaker.say
+    monkeypatch.setattr(samples._Speaker, "say", lambda self, text, language, voices, draw: said.append((text, set(voices))) or say(self, text, language, voices, draw))
+    table = samples.write_sample(tmp_path, numbers=20, unheard=("m7", "f4"), progress=False)
+    tested = {row[f"text:{tag}"] for row in map(json.loads, table.read_text(encoding="utf-8").splitlines()) if row["split"] == "test" for tag in samples.SPEECH_LANGUAGES}
+    assert tested and all((voices == {"m7", "f4"}) == (text in tested) and len(voices) in (2, 7) for text, voices in said)
+
+
+def test_voices_that_there_are_not_are_told(tmp_path):
+    for unheard in (("m9",), samples.VOICES):
+        with pytest.raises(ValueError, match="`unheard` to be some of m1, .*Received: unheard="):
+            samples.write_sample(tmp_path, numbers=20, unheard=unheard)
