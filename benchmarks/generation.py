@@ -44,10 +44,10 @@ CAPTIONS = {
     "training.augment.image": {"crop": 0.35, "rotation": 5, "flip": True, "brightness": 0.2, "contrast": 0.3, "saturation": 0.3, "erase": 0.3},
 }
 DIGITS = {
-    "features": {"audio": {"bins": 40, "hop_ms": 10, "seconds": 10, "range_db": 40}, "text": {"units": "characters", "length": 48}},
+    "features": {"audio": {"bins": 40, "hop_ms": 10, "seconds": 10, "range_db": 40}, "text": {"vocab_size": 300, "length": 16}},
     "towers.audio": {"kind": "crnn", "widths": [32, 64]},
     "decoder": {"kind": "gru", "depth": 1},
-    "options": {"dim": 192, "length": 48, "beams": 5, "routes": ["audio:en->text:en"]},
+    "options": {"dim": 192, "length": 16, "beams": 5, "routes": ["audio:en->text:en"]},
     "training": {"epochs": 12, "batch_size": 32, "learning_rate": 3e-3, "ema": 0.99, "bucket_by": "audio"},
     "training.augment.audio": {"speed": 0.15, "time_mask": 0.05, "bin_mask": 0.2, "warp": 0.1, "gain": 0.1},
 }

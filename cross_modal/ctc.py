@@ -1,8 +1,13 @@
 """Texts that are spelled by the steps of a recording (connectionist temporal classification)."""
 
+import warnings
+
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
+
+from cross_modal.features.audio import SAMPLE_RATE
 
 ABSENT_LOGIT = -1e9  # Of all ids but the blank, at steps that are not there.
 
@@ -50,3 +55,31 @@ def ctc_cost(y_true, y_pred, compiled=None):
     labels = ids if compiled else tf.sparse.from_dense(ids)
     found = tf.nn.ctc_loss(labels, logits, ops.where(fits, lengths, 1), every, logits_time_major=False, blank_index=0)
     return ops.where(fits, found, 0.0)
+
+
+def warn_of_fast_speech(task, dataset):
+    """Warns where recordings have fewer steps than their texts have ids: those are not learned.
+
+    Args:
+        task: `tasks.Generation`.
+        dataset: `data.Dataset`, of whose training items the first thousand are looked at.
+    """
+    audio, text = task.features[task.spoken], task.features[task.target]
+    frames = round(1000 * audio.seconds / audio.hop_ms)
+    tower = task.towers[task.spoken](audio, task.dim, "heard", languages=len(task.languages.names))
+    x = {"value": np.zeros((1, frames, audio.bins), "float32"), "mask": np.ones((1, frames), bool), "language": np.zeros(1, "int32")}
+    rate = float(ops.sum(ops.cast(tower(x)["mask"], "float32"))) / audio.seconds
+    pairs = [
+        (rate * len(raw) / 2 / SAMPLE_RATE, min(text.count(said.decode()), text.length))
+        for item in dataset.items("train").take(1000).as_numpy_iterator()
+        for raw, tag in zip(item[task.spoken]["value"], item[task.spoken]["language"])
+        for said, own in zip(item[task.target]["value"], item[task.target]["language"])
+        if tag == own
+    ]
+    short = sum(steps < ids for steps, ids in pairs)
+    if short * 100 > len(pairs):
+        warnings.warn(
+            f"{short:,} of {len(pairs):,} recordings have fewer steps, {rate:.0f} a second, than their texts have ids, so that CTC does not learn from them."
+            " A smaller `hop_ms` of the recordings, fewer stages in their tower or a larger `vocab_size` of the texts helps.",
+            stacklevel=4,
+        )

@@ -13,7 +13,7 @@ from keras import layers, ops
 from cross_modal import decoders, decoding, route_scores, text_endpoints
 from cross_modal import fusion as fusions
 from cross_modal.compiling import compiled
-from cross_modal.ctc import ABSENT_LOGIT, CTC, ctc_cost
+from cross_modal.ctc import ABSENT_LOGIT, CTC, ctc_cost, warn_of_fast_speech
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import LanguageEmbedding
 from cross_modal.losses import SmoothedCrossEntropy
@@ -88,7 +88,6 @@ class Generation(Task):
                 f"Expected `ctc` from 0 to 1, with a route from speech to text of the same language, and with 1 no other routes. Received: ctc={self.ctc}"
                 f" with {len(heard)} such routes of {len(self.trained)}"
             )
-
         if self.jit_compile and self.ctc == 1:
             raise ValueError("Expected a decoder for XLA to compile. Received: jit_compile=True with ctc=1, whose texts are spelled by recordings")
 
@@ -126,13 +125,14 @@ class Generation(Task):
         return {_TARGET: self.target}
 
     def check(self, dataset):
+        if self.ctc:
+            warn_of_fast_speech(self, dataset)
         counts = dict.fromkeys(self.trained, 0)
         for item in dataset.items("train").as_numpy_iterator():
             kinds = {name if tag == UNDETERMINED else f"{name}:{tag}" for name in self.features for tag in {one.decode() for one in item[name]["language"]}}
             for sources, end in counts:
                 counts[sources, end] += kinds.issuperset({*sources, end})
-        without = [route_name(route) for route, count in counts.items() if not count]
-        if len(without) == len(counts):
+        if len(without := [route_name(route) for route, count in counts.items() if not count]) == len(counts):
             raise ValueError(f"Expected training items with the views of a route, such as {without[0]}. Received: none among {dataset.splits['train']:,} items. See `describe`.")
         if without:
             warnings.warn(f"No training item has the views of {', '.join(without[:5])}{f' and {len(without) - 5} more' if len(without) > 5 else ''}: not learned.", stacklevel=3)
@@ -309,7 +309,7 @@ class Generation(Task):
 
     def weigh(self, model, x, target):
         """Returns what the texts that should be cost, in nats, and their subwords, `(batch,)`; arguments as in `write_and_weigh`."""
-        x, after, weight = self._taught(x, target["value"], target["mask"], target["language"])
+        x, after, weight = self._taught(x, *(target[key] for key in ("value", "mask", "language")))
         outputs = model(x, training=False)
         if self.ctc == 1:
             return ctc_cost(after["ctc"], outputs["ctc"]), weight["ctc"]

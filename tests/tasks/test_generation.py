@@ -170,6 +170,13 @@ def test_routes_that_no_item_has_are_told(tmp_path):
         tasks.Generation(features, languages, routes=("text:fr->text:de",), **options).check(dataset)
 
 
+def test_speech_too_fast_for_its_steps_is_told(learned, dataset):
+    task = made(learned, routes=("audio:fr->text:fr",), ctc=1.0)
+    dataclasses.replace(task, towers={**TOWERS, "audio": functools.partial(towers.audio.crnn, widths=(4,))}).check(dataset)
+    with pytest.warns(UserWarning, match="[0-9]+ of 252 recordings have fewer steps, 10 a second, than their texts have ids"):
+        task.check(dataset)
+
+
 def test_what_cannot_be_is_told(learned):
     features, languages = learned
     with pytest.raises(ValueError, match="a field of texts: text. Received: target=image"):
