@@ -130,7 +130,8 @@ def text_scores(references, hypotheses, language=""):
         language: tag, for how words are told apart in Chinese, Japanese and Thai.
 
     Returns:
-        Dict of `bleu` and `chrf`, 0 to 100, with `bleu_signature` and `chrf_signature`, and `bleu_lower`, of lower-case texts; `wer` and `cer`, errors a word and a character of
+        Dict of `bleu` and `chrf`, 0 to 100, with `bleu_signature` and `chrf_signature`, and `bleu_lower`, of lower-case texts, but no BLEU where no reference has four words, of
+        which it would be 0 whatever is written; `wer` and `cer`, errors a word and a character of
         the nearest reference; and `exact`, the share that is a reference. Where a text has several references also `bleu_1`, `bleu_2` and `bleu_3`, of at most so many words in
         a row, of lower-case texts; `cider`; and `distinct`, how many different texts there are.
     """
@@ -143,6 +144,10 @@ def text_scores(references, hypotheses, language=""):
     bleu, chrf = BLEU(tokenize=tokenize, force=True), CHRF()
     scores = {"bleu": bleu.corpus_score(hypotheses, streams).score, "chrf": chrf.corpus_score(hypotheses, streams).score}
     scores |= {"bleu_signature": str(bleu.get_signature()), "chrf_signature": str(chrf.get_signature())}
+    lower = BLEU(tokenize=tokenize, lowercase=True, force=True)
+    scores |= {"bleu_lower": lower.corpus_score(hypotheses, streams).score, "exact": float(np.mean([said in right for right, said in zip(references, hypotheses)]))}
+    if all(len(bleu.tokenizer(text).split()) < 4 for right in references for text in right):
+        scores = {key: value for key, value in scores.items() if key not in ("bleu", "bleu_lower")}
     for name, count in (("wer", jiwer.process_words), ("cer", jiwer.process_characters)):
         errors = length = 0
         for right, said in zip(references, hypotheses):
@@ -152,8 +157,6 @@ def text_scores(references, hypotheses, language=""):
                 nearest = min(wrong, key=lambda pair: pair[0] / pair[1])
                 errors, length = errors + nearest[0], length + nearest[1]
         scores[name] = errors / max(length, 1)
-    lower = BLEU(tokenize=tokenize, lowercase=True, force=True)
-    scores |= {"bleu_lower": lower.corpus_score(hypotheses, streams).score, "exact": float(np.mean([said in right for right, said in zip(references, hypotheses)]))}
     if most > 1:
         scores |= {f"bleu_{order}": BLEU(tokenize=tokenize, lowercase=True, max_ngram_order=order, force=True).corpus_score(hypotheses, streams).score for order in (1, 2, 3)}
         split = lower.tokenizer

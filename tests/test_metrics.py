@@ -131,6 +131,8 @@ def test_texts_are_compared_by_hand():
     assert same["bleu"] == pytest.approx(100) and same["chrf"] == pytest.approx(100) and same["wer"] == 0
     assert metrics.text_scores([["我们 走 吧"]], ["我们走吧"], "zh-CN")["bleu"] > 50, "Chinese is compared by character"
     assert metrics.text_scores([["a"], ["b"]], ["", "b"])["wer"] == 0.5
+    few = metrics.text_scores([["a b c"], ["zwei"]], ["a b c", "zwei"])
+    assert few["chrf"] == few["exact"] * 100 == 100 and "bleu" not in few and "bleu_lower" not in few, "there are no four words in a row to be right"
 
 
 def test_cider_by_hand():
