@@ -41,7 +41,8 @@ def batches(
         drawn_first: with `draws`, dict of field to languages whose views are drawn before those of others.
         again: dict of another name to a field, whose views are drawn once more under that name, by themselves, and are not augmented there.
         choose: function from a dict of field to the languages of its views, int32 `(views,)`, and a seed `(2,)` to a dict of field to the places of those views that are
-            drawn, in place of views at random; without a seed the same are drawn each time.
+            drawn, in place of views at random; without a seed the same are drawn each time. With a seed the items of a batch have views of the same fields, so that the
+            towers of others have next to nothing to do; an item of which nothing is drawn is in none.
         raw: whether raw values come too, as `raw`, string `(batch, views)`.
         tokens: with `bucket_by`, steps of that field in a batch, padding included, in place of `size`: many short items or few long ones.
 
@@ -93,7 +94,7 @@ def batches(
         return _place(_featurize(drawn, features, languages, [name for name in features if name not in early], raw), features, draws)
 
     items = items.enumerate().map(draw, num_parallel_calls=_CORES)
-    items = _batch(items, features, size, bucket_by, tokens, seed is not None, raw)
+    items = _batch(items, features, size, bucket_by, tokens, seed is not None, raw, choose is not None and draws is not None)
     if augment or (seed is not None and (modality_dropout or mixup)):
         items = _augmented(items, {name: feature for name, feature in features.items() if name not in again}, augment, modality_dropout, mixup, seed)
     if start:
@@ -262,21 +263,28 @@ def _unfolded(tensor, like):
     return tf.ensure_shape(tf.reshape(tensor, tf.concat([tf.shape(like)[:2], tf.shape(tensor)[1:]], 0)), like.shape)
 
 
-def _batch(items, features, size, bucket_by, tokens, drop_remainder, raw):
+def _batch(items, features, size, bucket_by, tokens, drop_remainder, raw, chosen):
     # An absent view of a batch padded in views must keep the key of absence.
     padding = {"id": "", "item": tf.constant(0, tf.int64)}
     for name, feature in features.items():
         zero = tf.zeros((), feature.spec.dtype)
         padding[name] = {"value": zero, "mask": False, "language": 0, "key": tf.constant(ABSENT, tf.int64), **({"raw": ""} if raw else {})}
-    if bucket_by is None:
+    by_presence = chosen and drop_remainder
+    if bucket_by is None and not by_presence:
         return items.padded_batch(size, padding_values=padding, drop_remainder=drop_remainder)
-    bounds = [length for length in _LENGTHS if length < 2**16]
-    sizes = [size if tokens is None else max(1, tokens // bound) for bound in bounds]
-    return items.bucket_by_sequence_length(
-        lambda item: tf.shape(item[bucket_by]["mask"])[-1],
-        [bound + 1 for bound in bounds], [*sizes, sizes[-1]],
-        padding_values=padding, drop_remainder=drop_remainder,
-    )  # fmt: skip
+    bounds = [length for length in _LENGTHS if length < 2**16] if bucket_by else []
+    sizes = [size if tokens is None else max(1, tokens // bound) for bound in [*bounds, *bounds[-1:]]] or [size]
+    patterns = 2 ** len(features) if by_presence else 1
+
+    def there(item):
+        """Which fields there are, in a number."""
+        return sum(2**place * tf.cast(tf.reduce_any(item[name]["mask"]), tf.int32) for place, name in enumerate(features)) if by_presence else 0
+
+    def bucket(item):
+        return there(item) * len(sizes) + (tf.searchsorted(bounds, [tf.shape(item[bucket_by]["mask"])[-1]])[0] if bucket_by else 0)
+
+    items = items.filter(lambda item: there(item) > 0) if by_presence else items
+    return items.bucket_by_sequence_length(bucket, list(range(1, patterns * len(sizes))), sizes * patterns, padding_values=padding, drop_remainder=drop_remainder)
 
 
 def _pad(batch, features):

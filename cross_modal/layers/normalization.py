@@ -24,7 +24,7 @@ class PresentBatchNormalization(keras.layers.BatchNormalization):
             mean = ops.sum(sums * there, axis=(0, 1)) / count
             variance = ops.maximum(ops.sum(squares * there, axis=(0, 1)) / count - mean * mean, 0.0)
             for kept, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                kept.assign(kept * self.momentum + new * (1.0 - self.momentum))
+                kept.assign(ops.where(ops.any(present), kept * self.momentum + new * (1.0 - self.momentum), kept))
         scale = ops.cast(self.gamma, "float32") * ops.rsqrt(variance + self.epsilon)
         shift = ops.cast(self.beta, "float32") - mean * scale
         return inputs * ops.cast(scale, inputs.dtype) + ops.cast(shift, inputs.dtype)

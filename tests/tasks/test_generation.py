@@ -56,7 +56,7 @@ def test_xla_writes_the_same(learned, dataset):
 
 def test_examples_are_of_routes_that_are_trained(task, dataset):
     names, seen = task.languages.names, set()
-    for batch in drawn(task, dataset, count=6):
+    for batch in drawn(task, dataset, count=12):
         there = {name: batch[name]["mask"].numpy()[:, 0].any(-1) for name in (*TOWERS, "target")}
         assert there["target"].all()
         for row in range(len(batch["id"])):
@@ -64,6 +64,17 @@ def test_examples_are_of_routes_that_are_trained(task, dataset):
             seen.add((tuple(sources), f"text:{names[batch['target']['language'][row, 0]]}"))
     assert {(tuple(sorted(sources)), end) for sources, end in seen} <= {(tuple(sorted(sources)), end) for sources, end in task.trained}
     assert len(seen) > 20 and (("text:tr",), "text:ko") not in task.trained
+
+
+def test_a_batch_reads_the_same_fields(task, dataset):
+    read = set()
+    for batch in drawn(task, dataset, count=12):
+        there = np.stack([batch[name]["mask"].numpy()[:, 0].any(-1) for name in task.sources])
+        assert (there == there[:, :1]).all() and len(batch["id"]) == 16
+        read.add(tuple(name for name, one in zip(task.sources, there) if one[0]))
+        if not there[task.sources.index("audio")].any():
+            assert batch["audio"]["value"].shape[2] == 8, "nothing is as short as can be"
+    assert {("image",), ("text",), ("audio",)} <= read
 
 
 def test_weights_decide_how_often(learned, dataset):
