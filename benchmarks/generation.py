@@ -52,14 +52,15 @@ DIGITS = {
     "training.augment.audio": {"speed": 0.15, "time_mask": 0.05, "bin_mask": 0.2, "warp": 0.1, "gain": 0.1},
 }
 NUMBERS = {
-    "features": {"audio": {"bins": 40, "hop_ms": 10, "seconds": 4}, "text": {"vocab_size": 400, "length": 24}},
+    "features": {"audio": {"bins": 40, "hop_ms": 8, "seconds": 4}, "text": {"units": "characters", "length": 40}},
     "towers.audio": {"kind": "crnn", "widths": [32, 64]},
-    "options": {"dim": 192, "length": 24, "ctc": 1.0, "routes": ["audio:en->text:en", "audio:es->text:es", "audio:fr->text:fr"]},
-    "training": {"epochs": 15, "steps_per_epoch": 100, "batch_size": 64, "learning_rate": 3e-3, "ema": 0.99, "bucket_by": "audio"},
-    "training.augment.audio": DIGITS["training.augment.audio"],
+    "decoder": {"kind": "gru", "depth": 1},
+    "options": {"dim": 192, "length": 40, "beams": 4, "ctc": 0.5, "routes": ["audio:en->text:en", "audio:es->text:es", "audio:fr->text:fr"]},
+    "training": {"epochs": 15, "steps_per_epoch": 100, "batch_size": 64, "learning_rate": 4e-3, "ema": 0.99, "bucket_by": "audio"},
+    "training.augment.audio": {"shift_ms": 250, "speed": 0.1, "time_mask": 0.05, "bin_mask": 0.1},
 }
 SPEECH = {
-    "features": {"audio": {"bins": 40, "hop_ms": 10, "seconds": 4}, "text": {"units": "characters", "vocab_size": 400, "length": 64}},
+    "features": {"audio": {"bins": 40, "hop_ms": 8, "seconds": 4}, "text": {"units": "characters", "vocab_size": 400, "length": 64}},
     "towers.audio": {"kind": "crnn", "widths": [32, 64]},
     "decoder": {"kind": "gru", "depth": 1, "dropout": 0.2},
     "options": {"dim": 192, "length": 64, "beams": 5, "dropout": 0.2},
@@ -71,7 +72,7 @@ SAMPLE = {
     "towers": {"image": {"kind": "cnn"}, "text": {"kind": "gru"}, "audio": {"kind": "crnn"}},
     "decoder": {"kind": "gru", "depth": 1},
     "options": {"dim": 192, "length": 40, "beams": 4, "ctc": 0.3, "routes": ["*->*", "!image->text:tr", "!audio:fr->*", "audio:fr->text:fr"]},
-    "training": {"epochs": 12, "steps_per_epoch": 100, "batch_size": 128, "learning_rate": 4e-3},
+    "training": {"epochs": 30, "steps_per_epoch": 100, "batch_size": 128, "learning_rate": 4e-3},
     "training.augment": {"image": {"rotation": 5, "shift": 0.05, "scale": 0.05}, "audio": {"time_mask": 0.1, "bin_mask": 0.1}},
 }
 

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
+from cross_modal import transfer
 from cross_modal.data import batches
 
 _STATE = "checkpoints/state.json"
@@ -21,7 +22,7 @@ _COUNTED = 100  # Batches by which it is estimated how many items one has.
 def fit(
     task, dataset, run, *, epochs=20, steps_per_epoch=None, batch_size=64, optimizer="adamw", learning_rate=2e-3, schedule="cosine", warmup=0.1,
     weight_decay=0.01, clipnorm=1.0, ema=None, precision="float32", patience=None, bucket_by=None, batch_tokens=None, cache=True, augment=None, modality_dropout=0.0, mixup=0.0,
-    oversample=None, dropout_after=0.0, jit_compile="auto", seed=0, resume=False, progress=True,
+    oversample=None, dropout_after=0.0, start_from=None, jit_compile="auto", seed=0, resume=False, progress=True,
 ):  # fmt: skip
     """Trains a task and saves the best model.
 
@@ -50,6 +51,7 @@ def fit(
         cache: see `batches`.
         augment: see `batches`, as `modality_dropout`, `mixup` and `oversample`.
         dropout_after: share of the epochs in which nothing is dropped, before (late dropout, Liu et al. 2023, "Dropout Reduces Underfitting").
+        start_from: dict of the name of a part of the model, such as a tower, to the folder of a run whose weights it starts with, see `transfer.start_from`.
         jit_compile: XLA; "auto" is what Keras thinks best for the device.
         seed: of weights, dropout, shuffling and draws.
         resume: whether to go on with the run in the folder; otherwise the folder must hold no run.
@@ -86,6 +88,9 @@ def fit(
             generator.assign(value)
     else:
         model = _build(task, precision)
+        for part in transfer.start_from(model, start_from or {}, task.features):
+            skipped = f"; not {', '.join(part['skipped'][:5])}{', ...' if len(part['skipped']) > 5 else ''}" if part["skipped"] else ""
+            print(f"{part['part']} starts with {len(part['copied'])} weights, {part['numbers']:,} numbers, of {part['run']}{skipped}", flush=True)
         compiled = _optimizer(
             optimizer, {"learning_rate": learning_rate, "weight_decay": weight_decay, "clipnorm": clipnorm, "use_ema": ema is not None or None, "ema_momentum": ema}
         )

@@ -14,7 +14,7 @@ LEVELS = [
     {"features", "layers", "metrics", "losses", "ctc", "baselines", "retrieval", "routes", "decoding", "compiling"},
     {"data", "towers", "fusion", "decoders"},
     {"tasks", "route_scores", "text_endpoints"},
-    {"training", "evaluation", "report", "exporting", "serving", "galleries", "server"},
+    {"training", "evaluation", "report", "exporting", "serving", "galleries", "server", "transfer"},
     {"config", "cli", "samples", "testing", "tuning", "demo", "__main__", "__init__"},
 ]
 

@@ -1,0 +1,64 @@
+"""What was learned in one run starts another."""
+
+import difflib
+import json
+import pathlib
+
+import keras
+
+
+def start_from(model, runs, features=()):
+    """Copies weights of trained models into a new one, part by part: a tower, the decoder, or whatever layer in it has a name.
+
+    Weights are paired in their order, by name and shape; what has none to pair with stays as it is.
+
+    Args:
+        model: that a task has built.
+        runs: dict of the name of a part to the folder of the run that it comes from; `FOLDER#NAME` where it has another name there.
+        features: dict of field to `Feature` of the new model, to be compared with the run's: a tower knows the subwords that it learned.
+
+    Returns:
+        List of a dict for each part: `part`, `run`, `copied` and `skipped`, lists of paths of its weights, and `numbers`, how many were copied.
+
+    Raises:
+        FileNotFoundError: if a folder holds no run.
+        ValueError: if there is no such part, it reads other subwords, or no weight is of the same name and shape.
+    """
+    report, here = [], _parts(model)
+    for name, place in dict(runs).items():
+        folder, _, there = str(place).partition("#")
+        source = pathlib.Path(folder) / "model.keras"
+        if not source.exists():
+            raise FileNotFoundError(f"Expected the folder of a run that is done, with model.keras, to start {name} from. Received: {folder}")
+        others = _parts(keras.models.load_model(source, compile=False))
+        for wanted, known, whose in ((name, here, "the model"), (there or name, others, folder)):
+            if wanted not in known:
+                some = [part for part, one in known.items() if isinstance(one, keras.Model) or not part[-1].isdigit()]
+                raise ValueError(f"Expected a part of {whose}: {', '.join(sorted(some))}. Received: {wanted}")
+        _check_subwords(folder, (there or name).removesuffix("_tower"), dict(features).get(name))
+        own, given = here[name].weights, others[there or name].weights
+        keys = [[(one.name, tuple(one.shape)) for one in weights] for weights in (own, given)]
+        pairs = [(a + step, b + step) for a, b, size in difflib.SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks() for step in range(size)]
+        if not pairs:
+            raise ValueError(
+                f"Expected weights of {there or name} in {folder} of the names and shapes of {name}. Received: none of {len(given)}, such as {keys[1][:1]} for {keys[0][:1]}"
+            )
+        for a, b in pairs:
+            own[a].assign(given[b])
+        copied = [own[a].path for a, _ in pairs]
+        numbers = sum(int(keras.ops.size(own[a])) for a, _ in pairs)
+        report.append({"part": name, "run": str(place), "copied": copied, "skipped": [one.path for one in own if one.path not in copied], "numbers": numbers})
+    return report
+
+
+def _parts(model):
+    """The layers in a model that have weights, by name; of several the outermost."""
+    return {one.name: one for one in reversed(list(model._flatten_layers())) if one.weights}
+
+
+def _check_subwords(folder, name, feature):
+    saved = pathlib.Path(folder) / "features.json"
+    known = json.loads(saved.read_text(encoding="utf-8"))["features"].get(name, {}) if saved.exists() else {}
+    theirs = known.get("config", {}).get("model")
+    if feature is not None and theirs is not None and feature.config().get("model") != theirs:
+        raise ValueError(f"Expected {name} of {folder} to read the same subwords as here. Received: others, so that what its embeddings mean is something else.")
