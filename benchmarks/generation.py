@@ -204,14 +204,13 @@ def speech(data, out, seeds):
 
 def nearest(dataset, languages):
     """Character error rate, by language, of answering with the text of the recording of the training split that is most similar in its plain features."""
-    found = {}
+    found, heard = {}, {split: [(item["audio"], item["text"]) for item in dataset.items(split).as_numpy_iterator()] for split in ("train", "test")}
     for tag in languages:
         parts = {}
-        for split in ("train", "test"):
-            heard = [(item["audio"], item["text"]) for item in dataset.items(split).as_numpy_iterator()]
+        for split, items in heard.items():
             pairs = [
                 (sound["value"][list(sound["language"]).index(tag.encode())], text["value"][list(text["language"]).index(tag.encode())])
-                for sound, text in heard
+                for sound, text in items
                 if tag.encode() in sound["language"] and tag.encode() in text["language"]
             ]
             parts[split] = np.stack([baselines.audio_features(sound) for sound, _ in pairs]), [text.decode() for _, text in pairs]

@@ -142,12 +142,12 @@ def text_scores(references, hypotheses, language=""):
     most = max(map(len, references))
     streams = [[right[place] if place < len(right) else None for right in references] for place in range(most)]
     bleu, chrf = BLEU(tokenize=tokenize, force=True), CHRF()
-    scores = {"bleu": bleu.corpus_score(hypotheses, streams).score, "chrf": chrf.corpus_score(hypotheses, streams).score}
-    scores |= {"bleu_signature": str(bleu.get_signature()), "chrf_signature": str(chrf.get_signature())}
+    cased, scores = bleu.corpus_score(hypotheses, streams).score, {"chrf": chrf.corpus_score(hypotheses, streams).score}
+    scores |= {"bleu_signature": str(bleu.get_signature()), "chrf_signature": str(chrf.get_signature())}  # Which are known when something was scored.
     lower = BLEU(tokenize=tokenize, lowercase=True, force=True)
-    scores |= {"bleu_lower": lower.corpus_score(hypotheses, streams).score, "exact": float(np.mean([said in right for right, said in zip(references, hypotheses)]))}
-    if all(len(bleu.tokenizer(text).split()) < 4 for right in references for text in right):
-        scores = {key: value for key, value in scores.items() if key not in ("bleu", "bleu_lower")}
+    if any(len(bleu.tokenizer(text).split()) >= 4 for right in references for text in right):
+        scores |= {"bleu": cased, "bleu_lower": lower.corpus_score(hypotheses, streams).score}
+    scores["exact"] = float(np.mean([said in right for right, said in zip(references, hypotheses)]))
     for name, count in (("wer", jiwer.process_words), ("cer", jiwer.process_characters)):
         errors = length = 0
         for right, said in zip(references, hypotheses):

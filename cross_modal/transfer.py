@@ -45,9 +45,10 @@ def start_from(model, runs, features=()):
             )
         for a, b in pairs:
             own[a].assign(given[b])
-        copied = [own[a].path for a, _ in pairs]
-        numbers = sum(int(keras.ops.size(own[a])) for a, _ in pairs)
-        report.append({"part": name, "run": str(place), "copied": copied, "skipped": [one.path for one in own if one.path not in copied], "numbers": numbers})
+        taken = {a for a, _ in pairs}
+        copied, skipped = ([one.path for a, one in enumerate(own) if (a in taken) == wanted] for wanted in (True, False))
+        numbers = sum(int(keras.ops.size(own[a])) for a in taken)
+        report.append({"part": name, "run": str(place), "copied": copied, "skipped": skipped, "numbers": numbers})
     return report
 
 

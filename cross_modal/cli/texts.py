@@ -152,9 +152,8 @@ def _written(options, endpoint, field, values, seeds):
 def _say(options, texts, start=None, end=None):
     times = {} if start is None else {"start": round(start, 2), "end": round(end, 2)}
     if options.n_best:
-        line = json.dumps(
-            {**times, "texts": [text for text, _ in texts[: options.n_best]], "scores": [round(score, 4) for _, score in texts[: options.n_best]]}, ensure_ascii=False
-        )
+        best = texts[: options.n_best]
+        line = json.dumps({**times, "texts": [text for text, _ in best], "scores": [round(score, 4) for _, score in best]}, ensure_ascii=False)
     else:
         text = " ".join(texts[0][0].splitlines()) if texts else ""  # An answer is a line, whatever a model writes.
         line = f"{start:.2f}\t{end:.2f}\t{text}" if times else text

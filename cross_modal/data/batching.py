@@ -94,7 +94,7 @@ def batches(
         return _place(_featurize(drawn, features, languages, [name for name in features if name not in early], raw), features, draws)
 
     items = items.enumerate().map(draw, num_parallel_calls=_CORES)
-    items = _batch(items, features, size, bucket_by, tokens, seed is not None, raw, choose is not None and draws is not None)
+    items = _batch(items, features, size, bucket_by, tokens, seed is not None, raw, by_presence=seed is not None and choose is not None and draws is not None)
     if augment or (seed is not None and (modality_dropout or mixup)):
         items = _augmented(items, {name: feature for name, feature in features.items() if name not in again}, augment, modality_dropout, mixup, seed)
     if start:
@@ -263,13 +263,12 @@ def _unfolded(tensor, like):
     return tf.ensure_shape(tf.reshape(tensor, tf.concat([tf.shape(like)[:2], tf.shape(tensor)[1:]], 0)), like.shape)
 
 
-def _batch(items, features, size, bucket_by, tokens, drop_remainder, raw, chosen):
+def _batch(items, features, size, bucket_by, tokens, drop_remainder, raw, by_presence):
     # An absent view of a batch padded in views must keep the key of absence.
     padding = {"id": "", "item": tf.constant(0, tf.int64)}
     for name, feature in features.items():
         zero = tf.zeros((), feature.spec.dtype)
         padding[name] = {"value": zero, "mask": False, "language": 0, "key": tf.constant(ABSENT, tf.int64), **({"raw": ""} if raw else {})}
-    by_presence = chosen and drop_remainder
     if bucket_by is None and not by_presence:
         return items.padded_batch(size, padding_values=padding, drop_remainder=drop_remainder)
     bounds = [length for length in _LENGTHS if length < 2**16] if bucket_by else []
