@@ -7,17 +7,20 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["decoders", "fusion", "losses", "metrics", "testing", "towers"],
+    submodules=["decoders", "fusion", "lexicons", "losses", "metrics", "testing", "towers"],
     submod_attrs={
         "data": ["Dataset", "TableError", "batches", "ingest", "learn_features"],
+        "encoding": ["cosines", "encode", "mine", "similarity"],
         "evaluation": ["evaluate"],
         "exporting": ["export", "load"],
         "features": ["Audio", "Feature", "Image", "Label", "Language", "PretrainedText", "Text"],
         "galleries": ["build_gallery", "load_gallery", "search"],
+        "probing": ["probe"],
         "samples": ["write_sample"],
         "serving": ["ask", "predict"],
-        "tasks": ["Alignment", "Classification", "Generation", "Task"],
+        "tasks": ["Alignment", "Autoencoding", "Classification", "Generation", "Task"],
         "training": ["fit"],
         "tuning": ["tune"],
+        "word_vectors": ["WordVectors", "glove", "skip_gram"],
     },
 )

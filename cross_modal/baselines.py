@@ -68,11 +68,23 @@ def linear_baseline(kinds, train, train_labels, test, multi_label=False):
     Returns:
         What is answered for `test`: int `(examples,)`, or bool `(examples, classes)`.
     """
-    parts = [_columns(kind, train[name], test[name]) for name, kind in kinds.items()]
-    a, b = (scipy.sparse.hstack(part, format="csr") for part in zip(*parts))
+    a, b = plain_features(kinds, train, test)
     if multi_label:
         return np.stack([_answers(a, labels, b) for labels in np.asarray(train_labels).T], axis=1).astype(bool)
     return _answers(a, np.asarray(train_labels), b)
+
+
+def plain_features(kinds, train, test):
+    """Makes the plain features that `linear_baseline` learns from.
+
+    Args:
+        kinds: see `linear_baseline`, as `train` and `test`.
+
+    Returns:
+        Pair of sparse matrices `(examples, columns)`, scaled by what `train` is like.
+    """
+    parts = [_columns(kind, train[name], test[name]) for name, kind in kinds.items()]
+    return tuple(scipy.sparse.hstack(part, format="csr") for part in zip(*parts))
 
 
 def _answers(train, labels, test):

@@ -14,11 +14,12 @@ from cross_modal import decoders, fusion, tasks, towers, training
 from cross_modal.data import Dataset, learn_features
 from cross_modal.features import Feature, Language
 
-_KEYS = ("task", "dataset", "seed", "features", "towers", "fusion", "decoder", "options", "training")
-_TASKS = {"alignment": tasks.Alignment, "classification": tasks.Classification, "generation": tasks.Generation}
+_KEYS = ("task", "dataset", "seed", "features", "towers", "decoders", "fusion", "decoder", "options", "training")
+_TASKS = {"alignment": tasks.Alignment, "autoencoding": tasks.Autoencoding, "classification": tasks.Classification, "generation": tasks.Generation}
 _TOWERS = {"image": "cnn", "text": "lstm", "audio": "crnn"}
+_FIELDS = {"towers": (towers, _TOWERS), "decoders": (decoders, {"image": "deconv", "text": "gru", "audio": "deconv"})}  # Parts of each field, and those taken where none is named.
 _INPUTS = tuple(_TOWERS)
-_MODULES = {"fusion": (fusion, "concat"), "decoder": (decoders, "transformer")}  # And the part that is taken where none is named.
+_MODULES = {"fusion": fusion, "decoder": decoders.text}
 
 
 class _Loader(yaml.SafeLoader):
@@ -113,20 +114,25 @@ def resolve(config):
     _check_keys(dict.fromkeys(chosen), dataset.fields, "features")
     features = {name: dict((given or {}).get(name) or {}) for name in chosen}
     inputs = [name for name in chosen if dataset.fields[name].kind != "label"]
-    full = {"task": task, "dataset": str(config["dataset"]), "seed": int(config.get("seed", 0)), "features": features, "towers": {}}
-    _check_keys(config.get("towers") or {}, inputs, "towers")
-    for name in inputs:
-        tower = dict((config.get("towers") or {}).get(name) or {})
-        function = _named(tower.setdefault("kind", _TOWERS[dataset.fields[name].kind]), _parts(getattr(towers, dataset.fields[name].kind)), f"towers.{name}.kind")
-        full["towers"][name] = {"kind": tower.pop("kind"), **_filled(function, tower, f"towers.{name}", {"feature", "dim", "name", "languages"})}
-    reserved = {"features", "languages", "towers", *_MODULES}
-    for key, (module, default) in _MODULES.items():
+    full = {"task": task, "dataset": str(config["dataset"]), "seed": int(config.get("seed", 0)), "features": features}
+    for group, (module, usual) in _FIELDS.items():
+        if group not in inspect.signature(kind).parameters:
+            _check_absent(config, group, task)
+            continue
+        full[group] = {}
+        _check_keys(config.get(group) or {}, inputs, group)
+        for name in inputs:
+            part, field = dict((config.get(group) or {}).get(name) or {}), dataset.fields[name].kind
+            function = _named(part.setdefault("kind", usual[field]), _parts(getattr(module, field)), f"{group}.{name}.kind")
+            full[group][name] = {"kind": part.pop("kind"), **_filled(function, part, f"{group}.{name}", {"feature", "dim", "name", "languages"})}
+    reserved = {"features", "languages", *_FIELDS, *_MODULES}
+    for key, module in _MODULES.items():
         if key in inspect.signature(kind).parameters:
             part = dict(config.get(key) or {})
-            function = _named(part.setdefault("kind", default), _parts(module), f"{key}.kind")
+            function = _named(part.setdefault("kind", inspect.signature(kind).parameters[key].default.__name__), _parts(module), f"{key}.kind")
             full[key] = {"kind": part.pop("kind"), **_filled(function, part, key, {"sources", "name"})}
-        elif config.get(key):
-            raise ConfigError(f"Expected no key {key}: the task {task} has none. Received: {key}={config[key]}")
+        else:
+            _check_absent(config, key, task)
     full["options"] = _filled(kind, config.get("options") or {}, "options", reserved)
     if "kinds" in full["options"] and not full["options"]["kinds"]:
         full["options"]["kinds"] = [kind for kind in dataset.kinds if kind.partition(":")[0] in chosen]
@@ -161,8 +167,10 @@ def make_task(config, features, languages):
         `Task`.
     """
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
-    arguments |= {key: _bound(config[key], _parts(module)) for key, (module, _) in _MODULES.items() if key in config}
-    arguments["towers"] = {name: _bound(tower, _parts(getattr(towers, features[name].kind))) for name, tower in config["towers"].items()}
+    arguments |= {key: _bound(config[key], _parts(module)) for key, module in _MODULES.items() if key in config}
+    for group, (module, _) in _FIELDS.items():
+        if group in config:
+            arguments[group] = {name: _bound(part, _parts(getattr(module, features[name].kind))) for name, part in config[group].items()}
     return _named(config["task"], _TASKS, "task")(features, languages, **arguments)
 
 
@@ -225,6 +233,11 @@ def _imported(name, place):
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"Expected {place} to be module:name of something that can be imported. Received: {name!r} ({error})") from error
+
+
+def _check_absent(config, key, task):
+    if config.get(key):
+        raise ConfigError(f"Expected no key {key}: the task {task} has none. Received: {key}={config[key]}")
 
 
 def _check_keys(given, known, place):

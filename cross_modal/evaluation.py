@@ -17,7 +17,7 @@ def evaluate(task, model, dataset, split="test", batch_size=64, run=None, baseli
         split: name of the split.
         batch_size: items in a batch.
         run: folder of the run, to keep the scores in its `metrics.json` under the name of the split, and answers, where there are, in `predictions-SPLIT.jsonl` and, some of
-            them to look at, `predictions-SPLIT.html`; or None.
+            them to look at, `predictions-SPLIT.html`, and what was made again in `examples-SPLIT.html`; or None.
         baseline: whether the task's baseline is scored too, once for a run and split.
 
     Returns:
@@ -26,11 +26,13 @@ def evaluate(task, model, dataset, split="test", batch_size=64, run=None, baseli
     path = None if run is None else pathlib.Path(run) / "metrics.json"
     kept = json.loads(path.read_text()) if path and path.exists() else {}
     scores = task.score(model, batches(dataset, split, task.features, task.languages, batch_size, cache=False, again=task.again, raw=bool(task.again)))
-    predictions = scores.pop("predictions", None)
+    predictions, examples = scores.pop("predictions", None), scores.pop("examples", None)
     if path and predictions is not None:
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
         path.with_name(f"predictions-{split}.jsonl").write_text(lines, encoding="utf-8")
         report.predictions_page(predictions, dataset, split, path.with_name(f"predictions-{split}.html"))
+    if path and examples is not None:
+        report.examples_page(examples, task.features, path.with_name(f"examples-{split}.html"), f"What is made again of {split}")
     plain = (kept.get(split, {}).get("baseline") or task.baseline(dataset, split)) if baseline else {}
     scores |= {"baseline": plain} if plain else {}
     if path:

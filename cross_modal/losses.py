@@ -136,3 +136,47 @@ class SmoothedCrossEntropy(keras.losses.Loss):
 
     def get_config(self):
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+@keras.saving.register_keras_serializable("cross_modal")
+class SquaredError(keras.losses.Loss):
+    """Mean squared error of each example; of a sequence over the steps that are there, and the cross-entropy of how long it is.
+
+    | inputs | shape |
+    |---|---|
+    | `y_true`: values; of a sequence with one channel more, 1 where a step is there | float `(batch, ...)` |
+    | `y_pred`: values; of a sequence with one channel more, logits of whether a step is there | float `(batch, ...)` |
+
+    Args:
+        steps: whether it is of sequences.
+
+    Returns:
+        `call` returns float `(batch,)`.
+    """
+
+    def __init__(self, steps=False, name="squared_error", reduction="mean_with_sample_weight", **kwargs):
+        super().__init__(name=name, reduction=reduction, **kwargs)
+        self.steps = steps
+
+    def call(self, y_true, y_pred):
+        y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+        if not self.steps:
+            return ops.mean((y_true - y_pred) ** 2, axis=tuple(range(1, y_pred.ndim)))
+        there, logits = y_true[..., -1], y_pred[..., -1]
+        each = ops.mean((y_true[..., :-1] - y_pred[..., :-1]) ** 2, axis=-1)  # (batch, time)
+        error = ops.sum(each * there, axis=1) / ops.maximum(ops.sum(there, axis=1), 1.0)
+        return error + ops.mean(ops.softplus(logits) - logits * there, axis=1)
+
+    def get_config(self):
+        return {**super().get_config(), "steps": self.steps}
+
+
+@keras.saving.register_keras_serializable("cross_modal")
+class Cost(keras.losses.Loss):
+    """What a model says that something costs, `y_pred` `(batch,)` or `(batch, 1)`; there is nothing to compare it with."""
+
+    def __init__(self, name="cost", reduction="mean_with_sample_weight", **kwargs):
+        super().__init__(name=name, reduction=reduction, **kwargs)
+
+    def call(self, y_true, y_pred):
+        return ops.cast(ops.reshape(y_pred, (-1,)), "float32")

@@ -6,9 +6,12 @@ import itertools
 import random
 import textwrap
 
+import matplotlib
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure  # Not pyplot: its backend is the user's.
+
+from cross_modal.data import media
 
 
 def retrieval_picture(queries, path, title=""):
@@ -153,7 +156,7 @@ def tuning_picture(rows, path):
 _PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
 <style>body {{ font: 14px sans-serif; margin: 2em auto; max-width: 75em }} td, th {{ padding: .4em .8em; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd }}
 img {{ max-width: 14em; max-height: 14em; min-width: 5em; image-rendering: auto }} small {{ color: #777 }} .said {{ font-weight: bold }}</style>
-<h1>{title}</h1><p>{count} texts. chrF, 0 to 100, says how near each is to the nearest of those that it should be.</p>{sections}
+<h1>{title}</h1><p>{words}</p>{sections}
 """
 
 
@@ -191,7 +194,8 @@ def predictions_page(predictions, dataset, split, path, count=12, seed=0):
     for name, rows in chosen.items():
         lines = "".join(f"<tr><td>{_route(row)}<td>{_shown(row, items[row['id']], dataset)}<td>{_said(row)}" for row in rows)
         sections += f"<h2>{name}</h2><table><tr><th>route<th>from<th>written, and what it should be{lines}</table>"
-    path.write_text(_PAGE.format(title=html.escape(f"What is written for {split}"), count=f"{len(predictions):,}", sections=sections), encoding="utf-8")
+    words = f"{len(predictions):,} texts. chrF, 0 to 100, says how near each is to the nearest of those that it should be."
+    path.write_text(_PAGE.format(title=html.escape(f"What is written for {split}"), words=words, sections=sections), encoding="utf-8")
     return path
 
 
@@ -217,5 +221,54 @@ def _shown(row, item, dataset):
             kind = "png" if raw[:4] == b"\x89PNG" else "jpeg"
             parts.append(f'<img src="data:image/{kind};base64,{base64.b64encode(raw).decode()}">')
         else:
-            parts.append(f'<audio controls src="data:audio/wav;base64,{base64.b64encode(raw).decode()}"></audio>')
+            parts.append(_player(raw))
     return "".join(parts) or "<small>nothing</small>"
+
+
+def examples_page(items, features, path, title):
+    """Writes a page of items, and beside each what was made of it from each part of its fields: pictures, spectrograms, sounds to hear, and texts.
+
+    Args:
+        items: list of dicts of `id`, `views`, dict of field to its value, and `made`, dict of what was given to a dict of field to a value. Pictures are float
+            `(height, width, channels)`, sounds float `(time, bins)`, texts str.
+        features: dict of field to `Feature`; those whose spectrograms can be heard have `sound`.
+        path: of the page, HTML with all in it.
+        title: above it.
+
+    Returns:
+        The path.
+    """
+    sections = ""
+    for item in items:
+        lines = "".join(
+            f"<tr><td>{html.escape(given) or '<b>what it is</b>'}" + "".join(f"<td>{_made(features[name], made.get(name))}" for name in features)
+            for given, made in {"": item["views"], **item["made"]}.items()
+        )
+        sections += f"<h2>{html.escape(item['id'])}</h2><table><tr><th>made from" + "".join(f"<th>{html.escape(name)}" for name in features) + f"{lines}</table>"
+    words = "Each field of some items, made again from what stands at the left; in the first line of each, the item itself."
+    path.write_text(_PAGE.format(title=html.escape(title), words=words, sections=sections), encoding="utf-8")
+    return path
+
+
+def _made(feature, value):
+    """A value of a field, as HTML."""
+    if value is None:
+        return "&mdash;"
+    if isinstance(value, str):
+        return f"<div dir=auto>{html.escape(value) or '&empty;'}</div>"
+    if feature.kind != "audio":
+        return _picture(np.clip(value, 0.0, 1.0))
+    if not len(value):
+        return "&empty;"
+    low, high = float(np.min(value)), float(np.max(value))
+    shown = _picture(matplotlib.colormaps["magma"](np.transpose(value)[::-1] / max(high - low, 1e-6) - low / max(high - low, 1e-6))[:, :, :3])
+    return shown if feature.range_db is None else f"{shown}<br>{_player(media.encode_wav(feature.sound(value)))}"
+
+
+def _picture(pixels):
+    raw = tf.io.encode_png(np.round(np.asarray(pixels) * 255.0).astype(np.uint8)).numpy()
+    return f'<img style="height: 5em; image-rendering: pixelated" src="data:image/png;base64,{base64.b64encode(raw).decode()}">'
+
+
+def _player(wav):
+    return f'<audio controls style="width: 12em" src="data:audio/wav;base64,{base64.b64encode(wav).decode()}"></audio>'

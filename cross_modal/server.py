@@ -16,6 +16,8 @@ import tensorflow as tf
 from kserve.errors import InvalidInput
 from kserve.model_server import app as application
 
+from cross_modal.serving import plain
+
 _DEFAULT = "serving_default"
 
 
@@ -55,7 +57,7 @@ class ServedModel(kserve.Model):
             raise InvalidInput('Expected {"instances": [...]} or {"inputs": {...}}, and "signature_name" where it is not the default. Received neither or both.')
         name = payload.get("signature_name", _DEFAULT)
         columns = self._by_rows(name, payload["instances"]) if "instances" in payload else self._by_columns(name, payload["inputs"])
-        outputs = {key: _plain(value) for key, value in (await self._ask(name, columns)).items()}
+        outputs = {key: [plain(key, one) for one in value] for key, value in (await self._ask(name, columns)).items()}
         if "inputs" in payload:
             return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
         rows = [dict(zip(outputs, values)) for values in zip(*outputs.values())]
@@ -73,8 +75,9 @@ class ServedModel(kserve.Model):
         outputs = await self._ask(name, self._by_columns(name, given))
         made = []
         for key, value in outputs.items():
-            kind = "BYTES" if value.dtype == object else {"f": "FP32", "i": "INT64"}[value.dtype.kind]
-            output = kserve.InferOutput(key, list(value.shape), kind)
+            kind, encoded = "BYTES" if value.dtype == object else {"f": "FP32", "i": "INT64"}[value.dtype.kind], key.endswith("_bytes")
+            value = np.array([base64.b64encode(one) for one in value], object) if encoded else value
+            output = kserve.InferOutput(key, list(value.shape), kind, parameters={"content_type": "base64"} if encoded else None)
             output.set_data_from_numpy(value if kind == "BYTES" else value.astype({"FP32": np.float32, "INT64": np.int64}[kind]), binary_data=False)
             made.append(output)
         return kserve.InferResponse(request.id or uuid.uuid4().hex, self.name, made)
@@ -212,10 +215,6 @@ def _raw(value, place):
         except (binascii.Error, ValueError) as error:
             raise InvalidInput(f"{place}: expected base64. Received: {error}") from error
     raise InvalidInput(f'{place}: expected a string, or {{"b64": ...}} for bytes. Received: {type(value).__name__}')
-
-
-def _plain(value):
-    return [one.decode("utf-8", "replace") for one in value.ravel().tolist()] if value.dtype == object else value.tolist()
 
 
 class LimitBody:

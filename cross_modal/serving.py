@@ -1,5 +1,8 @@
 """Raw values in, answers out."""
 
+import base64
+import collections
+
 import numpy as np
 import tensorflow as tf
 
@@ -49,6 +52,7 @@ def _predict_chunk(endpoints, chunk, given):
     answers = [{"id": example["id"]} for example in chunk]
     fields = {name for example in chunk for name in example}
     endpoints = {name: one for name, one in endpoints.items() if all(argument in fields or argument.endswith("_language") for argument in one.signature)}
+    counts = collections.Counter(name for endpoint in endpoints.values() for name in endpoint.compiled.structured_outputs)
     for endpoint in endpoints.values():
         rows = [_arguments(endpoint, example) for example in chunk]
         chosen = [place for place, row in enumerate(rows) if row]
@@ -56,7 +60,7 @@ def _predict_chunk(endpoints, chunk, given):
         outputs = ask(endpoint, [rows[place] for place in chosen], len(chunk))
         for name, values in outputs.items():
             for place, value in zip(chosen, values):
-                answers[place][name if len(endpoints) == 1 else f"{_field(endpoint)}_{name}"] = _plain(value)
+                answers[place][name if counts[name] == 1 else f"{_field(endpoint)}_{name}"] = plain(name, value)
     yield from answers
 
 
@@ -73,5 +77,10 @@ def _arguments(endpoint, example):
     return row
 
 
-def _plain(value):
-    return value.decode() if isinstance(value, bytes) else np.asarray(value).tolist()
+def plain(name, value):
+    """Returns an output of one row as JSON can hold it; what is called `..._bytes` as `{"b64": ...}`, as TensorFlow Serving gives it."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return [plain(name, one) for one in value]
+    if not isinstance(value, bytes):
+        return np.asarray(value).tolist()
+    return {"b64": base64.b64encode(value).decode()} if name.endswith("_bytes") else value.decode("utf-8", "replace")

@@ -97,6 +97,8 @@ def fit(
         compiled.build(model.trainable_variables)  # Built inside the first step it would have that step traced twice.
         model.compile(optimizer=compiled, jit_compile=jit_compile, **task.objective())
 
+    task.regularize(model)
+
     def data(split, seed, start=0, cache=cache):
         sorted_by = {"bucket_by": bucket_by, "tokens": batch_tokens} if seed is not None else {}
         made = batches(
@@ -268,6 +270,8 @@ class _Keeper(keras.callbacks.Callback):
                 f"Expected the loss to be a number. Received: {logs['loss']} in epoch {epoch + 1}. A lower learning rate may help; "
                 f"the best weights up to here are in {self.run / _BEST}."
             )
+        if squared := [weight for weight in self.model.trainable_variables if weight.regularizer is not None]:
+            logs["regularization"] = sum(float(weight.regularizer(weight)) for weight in squared)  # As it is in the loss.
         self._add_row(logs)
         value = logs.get("val_loss")
         better = value is not None and (self.state["best"] is None or value < self.state["best"])

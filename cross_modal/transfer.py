@@ -5,6 +5,9 @@ import json
 import pathlib
 
 import keras
+import numpy as np
+
+from cross_modal.word_vectors import WordVectors
 
 
 def start_from(model, runs, features=()):
@@ -14,11 +17,12 @@ def start_from(model, runs, features=()):
 
     Args:
         model: that a task has built.
-        runs: dict of the name of a part to the folder of the run that it comes from; `FOLDER#NAME` where it has another name there.
+        runs: dict of the name of a part to the folder of the run that it comes from; `FOLDER#NAME` where it has another name there. Of a tower for texts also a file of word
+            vectors, or a list of such, for its embedding; see `piece_vectors`.
         features: dict of field to `Feature` of the new model, to be compared with the run's: a tower knows the subwords that it learned.
 
     Returns:
-        List of a dict for each part: `part`, `run`, `copied` and `skipped`, lists of paths of its weights, and `numbers`, how many were copied.
+        List of a dict for each part: `part`, `run`, or the files, `copied` and `skipped`, lists of paths of its weights, and `numbers`, how many were copied.
 
     Raises:
         FileNotFoundError: if a folder holds no run.
@@ -26,6 +30,9 @@ def start_from(model, runs, features=()):
     """
     report, here = [], _parts(model)
     for name, place in dict(runs).items():
+        if isinstance(place, (list, tuple)) or pathlib.Path(str(place)).is_file():
+            report.append(_from_words(here, name, [place] if isinstance(place, str) else list(place), dict(features)))
+            continue
         folder, _, there = str(place).partition("#")
         source = pathlib.Path(folder) / "model.keras"
         if not source.exists():
@@ -50,6 +57,52 @@ def start_from(model, runs, features=()):
         numbers = sum(int(keras.ops.size(own[a])) for a in taken)
         report.append({"part": name, "run": str(place), "copied": copied, "skipped": skipped, "numbers": numbers})
     return report
+
+
+def _from_words(parts, name, paths, features):
+    """Lets the embedding of a tower begin with word vectors, at the size that its numbers had."""
+    feature = features.get(name.removesuffix("_tower"))
+    if name not in parts or not hasattr(feature, "ids"):
+        known = [part for part in parts if hasattr(features.get(part.removesuffix("_tower")), "ids")]
+        raise ValueError(f"Expected a tower for texts to start from word vectors: {', '.join(known) or 'there is none'}. Received: {name}")
+    vectors, known = piece_vectors(feature, [WordVectors.load(path) for path in paths])
+    found = [weight for weight in parts[name].weights if tuple(weight.shape) == vectors.shape]
+    if not found:
+        sizes = sorted({weight.shape[1] for weight in parts[name].weights if len(weight.shape) == 2 and weight.shape[0] == len(vectors)})
+        raise ValueError(
+            f"Expected word vectors of the size of the embedding of {name}: {', '.join(map(str, sizes)) or 'none'}. Received: {vectors.shape[1]}, of {', '.join(map(str, paths))}"
+        )
+    start = keras.ops.convert_to_numpy(found[0])
+    vectors = vectors * (start.std() / max(float(vectors[known].std()), 1e-9)) if known.any() else vectors
+    found[0].assign(np.where(known[:, None], vectors, start))
+    return {"part": name, "run": ", ".join(map(str, paths)), "copied": [found[0].path], "skipped": [], "numbers": int(known.sum()) * vectors.shape[1]}
+
+
+def piece_vectors(feature, given):
+    """Makes vectors of subwords from those of words: the mean over the words that a subword is part of, common words and those of few parts counting more.
+
+    Args:
+        feature: `Text`.
+        given: list of `WordVectors` of one size, in one space.
+
+    Returns:
+        Pair of float32 `(vocab, dim)` and bool `(vocab,)`, which are known.
+
+    Raises:
+        ValueError: if the sizes differ.
+    """
+    sizes = {one.vectors.shape[1] for one in given}
+    if len(sizes) != 1:
+        raise ValueError(f"Expected word vectors of one size. Received: {', '.join(map(str, sorted(sizes)))}")
+    sums, weights = np.zeros((feature.vocab_size, sizes.pop())), np.zeros(feature.vocab_size)
+    for one in given:
+        for place, word in enumerate(one.words):
+            ids = feature.ids(word)
+            weight = 1.0 / ((1 + place) * len(ids) ** 2)  # The most common stand first; how often a word occurs goes as one over its place.
+            for piece in ids:
+                sums[piece] += weight * one.vectors[place]
+                weights[piece] += weight
+    return (sums / np.maximum(weights, 1e-12)[:, None]).astype(np.float32), weights > 0
 
 
 def _parts(model):

@@ -1,5 +1,6 @@
 """What all tests share: a small sample, ingested once."""
 
+import functools
 import os
 import sys
 
@@ -7,7 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 
-from cross_modal import samples
+from cross_modal import decoders, samples, tasks, towers
 from cross_modal.data import ingest, learn_features
 
 _STATUS = pytest.StashKey()
@@ -33,6 +34,26 @@ def dataset(table, tmp_path_factory):
 def learned(dataset):
     """Small features of all fields of the sample, and its languages."""
     return learn_features(dataset, None, OPTIONS)
+
+
+_TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm, "audio": functools.partial(towers.audio.crnn, widths=(4, 4))}
+_DECODERS = {
+    "image": functools.partial(decoders.image.deconv, widths=(8, 4)),
+    "text": functools.partial(decoders.text.gru, depth=1),
+    "audio": functools.partial(decoders.audio.deconv, widths=(8, 4)),
+}
+
+
+@pytest.fixture(scope="session")
+def autoencoding(learned):
+    """A function of fields and options to a small autoencoder of the sample."""
+    features, languages = learned
+
+    def made(fields=("image", "text", "audio"), **options):
+        parts = {"towers": {name: _TOWERS[name] for name in fields}, "decoders": {name: _DECODERS[name] for name in fields}}
+        return tasks.Autoencoding({name: features[name] for name in fields}, languages, dim=16, latent=8, length=6, **parts, **options)
+
+    return made
 
 
 def pytest_sessionfinish(session, exitstatus):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cross_modal.losses import Contrastive
+from cross_modal.losses import Contrastive, Cost, SquaredError
 
 ALL = [[True]]
 
@@ -236,3 +236,21 @@ def test_what_is_held_out_has_no_gradient_in_any_loss(kind):
 def test_unknown_kind_is_told():
     with pytest.raises(ValueError, match="one of info_nce, sigmoid, triplet. Received: kind=clip"):
         Contrastive(ALL, "clip")
+
+
+def test_squared_error_by_hand():
+    y_true, y_pred = np.zeros((2, 2, 1, 1), "float32"), np.array([[[[1]], [[3]]], [[[0]], [[2]]]], "float32")
+    assert np.asarray(SquaredError().call(y_true, y_pred)).tolist() == pytest.approx([5.0, 2.0])
+
+
+def test_squared_error_of_steps_by_hand():
+    """The second step is not there: its value does not matter, but that it is told to be there does."""
+    y_true = np.array([[[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]], "float32")
+    y_pred = np.array([[[0.0, 3.0, 2.0], [9.0, 9.0, 1.0]]], "float32")
+    ends = (np.log(1 + np.exp(-2.0)) + np.log(1 + np.exp(1.0))) / 2
+    assert float(np.asarray(SquaredError(steps=True).call(y_true, y_pred))[0]) == pytest.approx((1.0 + 4.0) / 2 + ends, rel=1e-5)
+    assert SquaredError.from_config(SquaredError(steps=True).get_config()).steps
+
+
+def test_cost_is_what_the_model_says():
+    assert float(Cost()(np.zeros((2, 1)), np.array([[1.0], [4.0]], "float32"))) == pytest.approx(2.5)

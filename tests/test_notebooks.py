@@ -33,5 +33,5 @@ def test_it_runs(path, tmp_path, monkeypatch, capsys):
         code = code.replace(large, small)
     exec(compile(code, path.name, "exec"), {})
     said = capsys.readouterr().out
-    assert any(words in said for words in ("recall@1", "accuracy with only", "route (* never trained)"))
+    assert any(words in said for words in ("recall@1", "accuracy with only", "route (* never trained)", "share explained"))
     assert list(tmp_path.glob("*.png"))

@@ -64,6 +64,18 @@ def test_open_inference(model):
     }
 
 
+def test_bytes_are_coded_as_tensorflow_serving_does(model):
+    def coded(**raw):
+        return {"png_bytes": tf.strings.join(["\x89", raw["text"]]), "texts": tf.stack([raw["text"], raw["text"] + "é"], 1)}
+
+    model.endpoints["coded"] = Endpoint(coded, {"text": STRING})
+    raw = base64.b64encode("\x89a".encode()).decode()
+    assert ask(model, {"signature_name": "coded", "instances": ["a"]}) == {"predictions": [{"png_bytes": {"b64": raw}, "texts": ["a", "aé"]}]}
+    request = kserve.InferRequest("m", [kserve.InferInput("text", [1], "BYTES", ["a"])], parameters={"signature_name": "coded"})
+    found = {one.name: one for one in ask(model, request).outputs}
+    assert found["png_bytes"].data == [raw] and dict(found["png_bytes"].parameters)["content_type"] == "base64"
+
+
 @pytest.mark.parametrize(
     "payload, words",
     [

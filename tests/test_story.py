@@ -71,7 +71,7 @@ def test_search_finds_over_kinds_of_view(run, table, capsys):
     said = capsys.readouterr().out
     assert said.count("(de)") == 2 and said.count("(") == 2
     assert cli.main(["search", str(run), "video=x", "--target", "text"]) == 1
-    assert "a field that the model embeds: image, text, audio. Received: video" in capsys.readouterr().err
+    assert "a field of the run: image, text, audio. Received: video" in capsys.readouterr().err
     assert cli.main(["search", str(run), "image=no_such.png"]) == 1
     assert "no_such.png, which is missing" in capsys.readouterr().err
     assert cli.main(["search", str(run), "seven"]) == 1

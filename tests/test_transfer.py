@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from cross_modal import decoders, tasks, towers, training, transfer
+from cross_modal import decoders, tasks, towers, training, transfer, word_vectors
 
 
 def _made(learned, kind, dim=8, widths=(4,)):
@@ -14,7 +14,7 @@ def _made(learned, kind, dim=8, widths=(4,)):
     readers = {"image": functools.partial(towers.image.cnn, widths=widths), "text": towers.text.lstm}
     if kind == "alignment":
         return tasks.Alignment({name: features[name] for name in readers}, languages, towers=readers, dim=dim, embedding=8)
-    options = {"routes": ("image->text:en", "text:en->text:de"), "dim": dim, "length": 6, "beams": 2, "decoder": functools.partial(decoders.gru, depth=1)}
+    options = {"routes": ("image->text:en", "text:en->text:de"), "dim": dim, "length": 6, "beams": 2, "decoder": functools.partial(decoders.text.gru, depth=1)}
     return tasks.Generation({name: features[name] for name in readers}, languages, towers=readers, **options)
 
 
@@ -87,3 +87,49 @@ def test_what_cannot_be_is_told(learned, run, tmp_path):
     (tmp_path / "model.keras").write_bytes((run / "model.keras").read_bytes())
     with pytest.raises(ValueError, match="to read the same subwords as here. Received: others"):
         transfer.start_from(model, {"text": tmp_path}, task.features)
+
+
+def _vectors(words, dim, seed=0):
+    return word_vectors.WordVectors(words, np.random.default_rng(seed).normal(size=(len(words), dim)).astype("float32"), np.zeros(len(words), int))
+
+
+def test_word_vectors_start_an_embedding(learned, tmp_path):
+    """What words consist of begins with their vectors, at the size that its numbers had; the rest stays as it is."""
+    task = _made(learned, "alignment", dim=6)
+    model, feature = task.build(), task.features["text"]
+    for number, words in enumerate((["two", "hundred"], ["zwei"])):
+        _vectors(words, 6, number).save(tmp_path / f"{number}.vec")
+    before = next(one for one in _weights(model, "text_tower") if one.shape[0] == feature.vocab_size)
+    (row,) = transfer.start_from(model, {"text_tower": [str(tmp_path / "0.vec"), str(tmp_path / "1.vec")]}, task.features)
+    after = next(one for one in _weights(model, "text_tower") if one.shape[0] == feature.vocab_size)
+    pieces = {piece for word in ("two", "hundred", "zwei") for piece in feature.ids(word)}
+    changed = np.flatnonzero((before != after).any(axis=1))
+    assert set(changed.tolist()) == pieces and row["numbers"] == 6 * len(pieces) and row["copied"]
+    assert after[changed].std() == pytest.approx(before.std(), rel=0.01)
+
+
+def test_pieces_of_words_by_hand(learned):
+    feature = learned[0]["text"]
+    vectors = _vectors(["two", "hundred"], 4)
+    found, known = transfer.piece_vectors(feature, [vectors])
+    sums, weights = {}, {}
+    for place, word in enumerate(vectors.words):
+        ids = feature.ids(word)
+        for piece in ids:
+            weight = 1 / ((1 + place) * len(ids) ** 2)
+            sums[piece], weights[piece] = sums.get(piece, 0) + weight * vectors.vectors[place], weights.get(piece, 0) + weight
+    assert set(np.flatnonzero(known).tolist()) == set(sums)
+    for piece, total in sums.items():
+        np.testing.assert_allclose(found[piece], total / weights[piece], rtol=1e-5)
+
+
+def test_word_vectors_that_do_not_fit_are_told(learned, tmp_path):
+    task = _made(learned, "alignment", dim=6)
+    model = task.build()
+    _vectors(["two"], 5).save(tmp_path / "5.vec")
+    with pytest.raises(ValueError, match="word vectors of the size of the embedding of text_tower: 6. Received: 5"):
+        transfer.start_from(model, {"text_tower": str(tmp_path / "5.vec")}, task.features)
+    with pytest.raises(ValueError, match="a tower for texts to start from word vectors: .*text_tower.* Received: image_tower"):
+        transfer.start_from(model, {"image_tower": str(tmp_path / "5.vec")}, task.features)
+    with pytest.raises(ValueError, match="word vectors of one size. Received: 4, 5"):
+        transfer.piece_vectors(task.features["text"], [_vectors(["two"], 4), _vectors(["two"], 5)])

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from cross_modal.cli import data, runs, texts
+from cross_modal.cli import data, runs, texts, vectors
 
 _VERBS = {
     "demo": ("train, score, export and query on the embedded sample, in one go", "cross-modal demo --out saved_models/demo"),
@@ -36,6 +36,21 @@ _VERBS = {
     ),
     "transcribe": ("write what is said in recordings", "cross-modal transcribe saved_models/first talk.mp3 --to fr --times"),
     "caption": ("write what is seen in pictures", "cross-modal caption saved_models/first a.jpg b.png --to en"),
+    "encode": (
+        "write the vectors of texts, pictures or recordings",
+        "cross-modal encode saved_models/first lines.txt --from de --out vectors.npy\n  cross-modal encode saved_models/first --field image a.jpg b.png",
+    ),
+    "similarity": ("say how similar views are, whatever their fields and languages", "cross-modal similarity saved_models/first text:en='a dog' text:de='ein Hund' image=dog.png"),
+    "mine": ("find sentences that are translations of each other in two files", "cross-modal mine saved_models/first english.txt german.txt --from en --to de > pairs.tsv"),
+    "probe": ("train simple classifiers on the vectors of a run, and on plain features", "cross-modal probe saved_models/first --label digit"),
+    "reconstruct": (
+        "make all views of an item from some of them",
+        "cross-modal reconstruct saved_models/first audio:fr=deux.wav --to text:de --out made\n  cross-modal reconstruct saved_models/first image=two.png",
+    ),
+    "vectors": (
+        "learn vectors of the words of each language, and bring the languages together",
+        "cross-modal vectors dataset --out words --align en\n  cross-modal vectors dataset --out words --method glove --dim 50",
+    ),
     "serve": ("answer requests over HTTP, as TensorFlow Serving and the Open Inference Protocol do", "cross-modal serve saved_models/first --port 8080"),
     "export": ("write a SavedModel that takes raw strings and bytes", "cross-modal export saved_models/first"),
 }
@@ -57,7 +72,7 @@ def main(arguments=None):
     try:
         if options.verb not in _WITHOUT_TENSORFLOW:
             _load_quietly()
-        next(getattr(part, options.verb) for part in (data, runs, texts) if hasattr(part, options.verb))(options)
+        next(getattr(part, options.verb) for part in (data, runs, texts, vectors) if hasattr(part, options.verb))(options)
     except (ValueError, KeyError, OSError, ModuleNotFoundError) as error:
         if options.debug:
             raise
@@ -102,4 +117,5 @@ def _parser():
     data.add_arguments(made)
     runs.add_arguments(made)
     texts.add_arguments(made)
+    vectors.add_arguments(made)
     return parser

@@ -18,7 +18,7 @@ def add_arguments(verbs):
         add = verbs[name].add_argument
         add("dataset", nargs="?", help="folder of the dataset; may stand in --config instead")
         add("--run", required=True, help="folder of the run")
-        add("--task", help="alignment, classification, generation, or module:name")
+        add("--task", help="alignment, autoencoding, classification, generation, or module:name")
         add("--config", metavar="RUN.YAML", help="take the keys from this file")
         add("--set", action="append", default=[], metavar="A.B=VALUE", help="set a key of run.yaml; may be repeated")
     add = verbs["tune"].add_argument
@@ -77,7 +77,8 @@ def train(options):
     report.history_picture(run / "history.csv", run / "history.png")
     if dataset.splits.get("validation"):
         print(f"\nvalidation\n{task.summary(evaluation.evaluate(task, model, dataset, 'validation', run=run, baseline=not options.no_baseline))}")
-    kept = [name for name in ("run.yaml", "model.keras", "history.csv", "history.png", "metrics.json", "predictions-validation.html") if (run / name).exists()]
+    made = ("run.yaml", "model.keras", "history.csv", "history.png", "metrics.json", "predictions-validation.html", "examples-validation.html")
+    kept = [name for name in made if (run / name).exists()]
     print(f"\n{run}: {', '.join(kept)}. Next: cross-modal evaluate {run}; cross-modal export {run}")
 
 
@@ -203,28 +204,17 @@ def _whole_lines(part):
 
 def search(options):
     from cross_modal import galleries
-    from cross_modal.data import media
-    from cross_modal.data.schema import UNDETERMINED, parse_column
+    from cross_modal.cli.vectors import read_view
+    from cross_modal.data.schema import UNDETERMINED
 
     config, task, model = load_run(options.run)
-    column, equals, value = options.query.partition("=")
-    if not equals:
-        raise ValueError(f"Expected a query FIELD[:LANGUAGE]=VALUE, such as text:tr=yüz or image=cat.png. Received: {options.query!r}")
-    field, language = parse_column(column)
+    field, language, value = read_view(task, options.query)
     endpoints = task.endpoints(model)
     galleries.embedder(endpoints, field)  # An unknown field is told before the gallery is embedded.
-    kind = task.features[field].kind
-    if kind in ("image", "audio"):
-        path = pathlib.Path(value)
-        try:
-            raw = media.read_media(path.parent, path.name)
-            value = media.canonical_image(raw) if kind == "image" else media.canonical_audio(raw)
-        except media.MediaError as error:
-            raise ValueError(f"Expected the path of a file for {field}. Received: {value}, which is {error}") from error
     gallery = _gallery(options, endpoints, config)
     shown = task.features[gallery.field].kind == "text"
     print(f"{'cosine':>6}  {'id':<12}  {gallery.field}")
-    for place, cosine in galleries.search(endpoints, gallery, field, value, language or UNDETERMINED, options.k):
+    for place, cosine in galleries.search(endpoints, gallery, field, value, language, options.k):
         what = gallery.values[place].decode() if shown else f"{len(gallery.values[place]):,} bytes"
         tag = "" if gallery.languages[place] == UNDETERMINED else f"  ({gallery.languages[place]})"
         print(f"{cosine:>6.3f}  {gallery.ids[place]:<12}  {what}{tag}")

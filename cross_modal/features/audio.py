@@ -2,6 +2,7 @@
 
 import math
 
+import librosa.feature
 import librosa.filters
 import numpy as np
 import tensorflow as tf
@@ -42,6 +43,11 @@ class Audio(Feature):
         self.bins, self.hop_ms, self.window_ms, self.seconds, self.range_db = bins, hop_ms, window_ms, seconds, range_db
         self.spec = tf.TensorSpec((None, bins), tf.float32)
 
+    @property
+    def frames(self):
+        """Frames of the longest sound that is kept."""
+        return 1 + int(self.seconds * SAMPLE_RATE) // round(SAMPLE_RATE * self.hop_ms / 1000)
+
     def featurize(self, raw):
         samples = decode_wav(raw, self.seconds)
         if self.range_db is None:
@@ -51,6 +57,32 @@ class Audio(Feature):
         loud = samples / tf.maximum(tf.reduce_max(tf.abs(samples)), 1e-4)
         frames = log_mel(loud, self.bins, self.hop_ms, self.window_ms)
         return tf.maximum(1.0 + (frames - tf.reduce_max(frames)) * (10.0 / math.log(10.0) / self.range_db), 0.0)
+
+    def sound(self, frames):
+        """Makes a recording that sounds like a spectrogram (Griffin-Lim, by librosa).
+
+        Args:
+            frames: float `(time, bins)`, as `featurize` makes them.
+
+        Returns:
+            float32 `(samples,)` at 16 kHz, between -1 and 1.
+
+        Raises:
+            ValueError: if `range_db` is None: without the means of the bands nothing can be heard.
+
+        Source:
+            Griffin and Lim (1984), "Signal Estimation from Modified Short-Time Fourier Transform", section 3.
+        """
+        if self.range_db is None:
+            raise ValueError("Expected `range_db` of the audio feature, such as 60, for spectrograms that can be heard. Received: none, and so no mean of a band")
+        width, hop = (round(SAMPLE_RATE * one / 1000) for one in (self.window_ms, self.hop_ms))
+        frames = np.clip(np.asarray(frames, np.float32), 0.0, 1.0)
+        power = np.where(frames > 0, 10.0 ** ((frames - 1.0) * self.range_db / 10.0), 0.0)
+        power = np.pad(power, [(0, max(0, 64 - len(power))), (0, 0)])  # Of a few frames alone there is no phase to be found.
+        options = {"n_fft": 2 ** math.ceil(math.log2(width)), "hop_length": hop, "win_length": width, "n_iter": 32}
+        samples = librosa.feature.inverse.mel_to_audio(power.T, sr=SAMPLE_RATE, **options) if power.any() else np.zeros(len(power) * hop)
+        samples = samples[: len(frames) * hop]
+        return (samples / max(1e-6, np.abs(samples).max(initial=0.0)) * 0.9).astype(np.float32)
 
     def config(self):
         return {"bins": self.bins, "hop_ms": self.hop_ms, "window_ms": self.window_ms, "seconds": self.seconds, "range_db": self.range_db}

@@ -54,9 +54,13 @@ class Text(Feature):
         # Made where it is used, as a constant of the graph: made once, it would live in TensorFlow's kernel cache, which `keras.utils.set_random_seed` empties.
         return tf_text.SentencepieceTokenizer(self.model).tokenize(raw)[: self.length]
 
+    def ids(self, text):
+        """Returns the ids of a str, list of int, those past `length` included."""
+        return self._processor.encode(text)
+
     def count(self, text):
         """Returns how many subwords a str has, those past `length` included."""
-        return len(self._processor.encode(text))
+        return len(self.ids(text))
 
     def detokenize(self, ids):
         """Returns the strings `(batch,)` of ids int32 `(batch, time)`; 0 is passed over."""

@@ -5,6 +5,8 @@ from cross_modal.layers.decoder import RecurrentDecoder as RecurrentDecoder
 from cross_modal.layers.decoder import TransformerDecoder as TransformerDecoder
 from cross_modal.layers.embedding import LanguageEmbedding as LanguageEmbedding
 from cross_modal.layers.embedding import PositionEmbedding as PositionEmbedding
+from cross_modal.layers.latent import GaussianSample as GaussianSample
+from cross_modal.layers.latent import HideSources as HideSources
 from cross_modal.layers.normalization import PresentBatchNormalization as PresentBatchNormalization
 from cross_modal.layers.normalization import normalized as normalized
 from cross_modal.layers.pooling import AttentionPooling as AttentionPooling
@@ -14,3 +16,5 @@ from cross_modal.layers.transformer import transformer_block as transformer_bloc
 from cross_modal.layers.transformer import visible_steps as visible_steps
 from cross_modal.layers.views import FoldViews as FoldViews
 from cross_modal.layers.views import UnfoldViews as UnfoldViews
+from cross_modal.layers.words import CoOccurrence as CoOccurrence
+from cross_modal.layers.words import SkipGram as SkipGram

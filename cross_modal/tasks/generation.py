@@ -15,10 +15,10 @@ from cross_modal import fusion as fusions
 from cross_modal.compiling import compiled
 from cross_modal.ctc import ABSENT_LOGIT, CTC, ctc_cost, warn_of_fast_speech
 from cross_modal.features.label import UNDETERMINED
-from cross_modal.layers import LanguageEmbedding
 from cross_modal.losses import SmoothedCrossEntropy
 from cross_modal.routes import Routes, expand_routes, route_name, split_route
 from cross_modal.tasks.task import Task
+from cross_modal.writer import build_writer, taught, writing_steps
 
 _TARGET = "target"
 
@@ -58,7 +58,7 @@ class Generation(Task):
     towers: dict[str, Callable] = dataclasses.field(kw_only=True)
     target: str = "text"
     kinds: tuple[str, ...] = ()
-    decoder: Callable = decoders.transformer
+    decoder: Callable = decoders.text.transformer
     fusion: Callable = fusions.concat
     routes: tuple[str, ...] = ("*->*",)
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -159,18 +159,13 @@ class Generation(Task):
 
     def _taught(self, x, ids, mask, language):
         """The example of sources and of texts `(batch, time)` to write."""
-        feature = self.features[self.target]
-        there, lengths = tf.reduce_any(mask, 1), tf.reduce_sum(tf.cast(mask, tf.int32), 1)
-        known = tf.where(mask, ids, 0)
-        ids = tf.pad(known, [[0, 0], [0, 1]])
-        after = ids + tf.one_hot(lengths, tf.shape(ids)[1], feature.end, 0, dtype=tf.int32)
-        before = tf.pad(ids[:, :-1], [[0, 0], [1, 0]], constant_values=feature.start)
-        weight = tf.cast(tf.sequence_mask(lengths + 1, tf.shape(ids)[1]) & there[:, None], tf.float32)
+        before, after, weight = taught(self.features[self.target], ids, mask)
         y, weights = {"text": after}, {"text": weight}
         if self.ctc:
             said = x[self.spoken]["language"]
             usable = tf.reduce_any(x[self.spoken]["mask"], 1) & ((said == language) | (said == 0) | (language == 0))
-            y, weights = {**y, "ctc": known}, {**weights, "ctc": tf.cast(tf.where(usable, lengths, 0), tf.float32)}
+            lengths = tf.where(usable[:, None], tf.cast(mask, tf.float32), 0.0)
+            y, weights = {**y, "ctc": tf.where(mask, ids, 0)}, {**weights, "ctc": tf.reduce_sum(lengths, 1)}
         return {**x, _TARGET: {"value": before, "language": language}}, *({name: one[name] for name in self._outputs} for one in (y, weights))
 
     @property
@@ -186,15 +181,11 @@ class Generation(Task):
         inputs[_TARGET] = {"value": keras.Input((None,), dtype="int32", name="target_value"), "language": keras.Input((), dtype="int32", name="target_language")}
 
         # --- body ---
-        start = keras.initializers.RandomNormal(stddev=self.dim**-0.5)
-        embedding = layers.ReversibleEmbedding(self.features[self.target].vocab_size, self.dim, embeddings_initializer=start, reverse_dtype="float32", name="embedding")
-        written = layers.Dropout(self.dropout)(layers.Rescaling(self.dim**0.5)(embedding(inputs[_TARGET]["value"])))
-        written = LanguageEmbedding(len(self.languages.names), dropout=0.0, name="target_language_embedding")(written, inputs[_TARGET]["language"])
         encoded = self._encoded(encoder, inputs, inputs[_TARGET]["language"])
         outputs = {"ctc": encoded["ctc"]} if self.ctc else {}
         if self.ctc < 1:
-            x = self.decoder("decoder")(written, encoded["states"], encoded["mask"])  # (batch, time, dim)
-            outputs["text"] = embedding(x, reverse=True)
+            writer = build_writer(self.features[self.target], self.dim, self.decoder, len(self.languages.names), self.dropout)
+            outputs["text"] = writer({"states": encoded["states"], "mask": encoded["mask"], **inputs[_TARGET]})
 
         # --- model ---
         return keras.Model(inputs, {name: outputs[name] for name in self._outputs}, name="generation")
@@ -266,18 +257,8 @@ class Generation(Task):
 
     def _steps(self, model, x, language):
         """What all ways to decode begin with: the step, the memory before it, rows, start, end and length."""
-        feature, embedding, decoder = self.features[self.target], model.get_layer("embedding"), model.get_layer("decoder")
-        tag, encoded = model.get_layer("target_language_embedding"), self._encoded(model.get_layer("encoder"), x, language, training=False)
-        banned = tf.one_hot([0, 1, feature.start], feature.vocab_size, on_value=-1e9, off_value=0.0)
-
-        def step(ids, place, memory):
-            written = embedding(ids[:, None])
-            written = tag(written * tf.cast(self.dim**0.5, written.dtype), memory["states_language"], training=False)
-            state, after = decoder.step(written[:, 0], place, memory)
-            return embedding(state, reverse=True) + tf.reduce_sum(banned, 0), {**after, "states_language": memory["states_language"]}
-
-        memory = {**decoder.begin(encoded["states"], encoded["mask"], self.length), "states_language": language}
-        return step, memory, tf.shape(language)[0], feature.start, feature.end, self.length
+        encoded = self._encoded(model.get_layer("encoder"), x, language, training=False)
+        return writing_steps(model.get_layer("writer"), self.features[self.target], encoded["states"], encoded["mask"], language, self.length)
 
     def _texts(self, ids):
         """The strings `(batch, beams)` of ids `(batch, beams, length)`."""

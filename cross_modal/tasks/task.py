@@ -73,6 +73,9 @@ class Task(abc.ABC):
     def build(self) -> keras.Model:
         """Builds the model, not compiled, from what `example` calls `x` to what it calls `y`."""
 
+    def regularize(self, model):  # noqa: B027  Most tasks leave it to the optimizer's weight decay.
+        """Called before training, also when it is gone on with; sets the regularizers of weights."""
+
     @abc.abstractmethod
     def example(self, batch):
         """Turns a batch of `data.batches` into `(x, y, weight)`, as TensorFlow graph code."""
@@ -83,7 +86,8 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def score(self, model, batches) -> dict:
-        """Measures the model on batches of all views, one pass; returns plain values that JSON can hold. Under `predictions` may stand a list of dicts, a row for each answer."""
+        """Measures the model on batches of all views, one pass; returns plain values that JSON can hold. Under `predictions` may stand a list of dicts, a
+        row for each answer; under `examples`, items for `report.examples_page`."""
 
     @abc.abstractmethod
     def merit(self, scores) -> float:

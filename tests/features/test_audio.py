@@ -162,3 +162,20 @@ def test_bytes_that_are_no_wav(raw):
 def test_hop_error_says_what_came(hop_ms, window_ms):
     with pytest.raises(ValueError, match=f"Expected 0 < hop_ms <= window_ms. Received: hop_ms={hop_ms}, window_ms={window_ms}"):
         features.Audio(hop_ms=hop_ms, window_ms=window_ms)
+
+
+def test_frames_of_the_longest_sound():
+    feature = features.Audio(bins=8, hop_ms=20, seconds=0.5)
+    assert feature.frames == feature.featurize(wav(noise(16_000))).shape[0] == 26
+
+
+def test_a_spectrogram_can_be_heard():
+    """A tone comes back at its pitch, loud, and for as long; silence as silence."""
+    feature = features.Audio(bins=80, range_db=60, seconds=2)
+    samples = feature.sound(feature.featurize(wav(sine(1000, seconds=1.0))))
+    assert abs(len(samples) - 16_000) <= 160 and np.abs(samples).max() == pytest.approx(0.9)
+    spectrum = np.abs(np.fft.rfft(samples[4000:12_000]))
+    assert abs(spectrum.argmax() * 2 - 1000) < 60
+    assert not feature.sound(np.zeros((10, 80))).any() and len(feature.sound(np.ones((2, 80)))) == 320 and not len(feature.sound(np.zeros((0, 80))))
+    with pytest.raises(ValueError, match="`range_db` of the audio feature, such as 60, .* Received: none"):
+        features.Audio().sound(np.zeros((10, 80)))

@@ -16,7 +16,7 @@ ROUTES = ("image->text:en", "text:*->text:*", "audio:fr->text:fr", "image+text:e
 
 def made(learned, **options):
     features, languages = learned
-    given = {"routes": ROUTES, "dim": 16, "length": 6, "beams": 2, "decoder": functools.partial(decoders.transformer, depth=1), **options}
+    given = {"routes": ROUTES, "dim": 16, "length": 6, "beams": 2, "decoder": functools.partial(decoders.text.transformer, depth=1), **options}
     return tasks.Generation({name: features[name] for name in TOWERS}, languages, towers=TOWERS, **given)
 
 
