@@ -72,7 +72,7 @@ SAMPLE = {
     "towers": {"image": {"kind": "cnn"}, "text": {"kind": "gru"}, "audio": {"kind": "crnn"}},
     "decoder": {"kind": "gru", "depth": 1},
     "options": {"dim": 192, "length": 40, "beams": 4, "ctc": 0.3, "routes": ["*->*", "!image->text:tr", "!audio:fr->*", "audio:fr->text:fr"]},
-    "training": {"epochs": 30, "steps_per_epoch": 100, "batch_size": 128, "learning_rate": 4e-3},
+    "training": {"epochs": 20, "steps_per_epoch": 100, "batch_size": 128, "learning_rate": 4e-3},
     "training.augment": {"image": {"rotation": 5, "shift": 0.05, "scale": 0.05}, "audio": {"time_mask": 0.1, "bin_mask": 0.1}},
 }
 

@@ -7,9 +7,9 @@ DATA is a folder with the tables `mnist`, `fsdd` and `multi30k`. Runs that are t
     digits  an autoencoder of pictures and recordings of the same digit; a classifier that was trained on real pictures reads the digit in pictures made from speech alone, and
             simple classifiers read it in the latents, and in plain features
     bitext  multi30k, one tower for texts in four languages; each of 1,014 sentences looks for its translation among all of a language, in models trained on all pairs, and on
-            pairs with English alone; and pairs are mined from two files of which half the sentences have no translation in the other
-    words   skip-gram and GloVe on multi30k, and skip-gram by gensim, in the Python that GENSIM_PYTHON in the environment names, on one core each: words a second, and how often
-            the translation of a word is found by vectors in two languages
+            pairs with English alone; and pairs are mined from two files of which a third of the sentences have no translation in the other
+    words   skip-gram and GloVe on multi30k, and skip-gram by gensim, in the Python that GENSIM_PYTHON in the environment names, on one core (as all that is asked in the same
+            call): words a second, and how often the translation of a word is found by vectors in two languages
 """
 
 import collections
@@ -18,6 +18,7 @@ import os
 import pathlib
 import random
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -134,9 +135,9 @@ def _mined(endpoints, dataset):
     texts = [{tag.decode(): value.decode() for tag, value in zip(item["text"]["language"], item["text"]["value"])} for item in items]
     best, margin = 0.0, 0.0
     for part in (texts[: len(texts) // 2], texts[len(texts) // 2 :]):
-        third = len(part) // 4
-        sources, targets = [one["de"] for one in part[: 3 * third]], [one["fr"] for one in part[third:]]
-        right = {(one["de"], one["fr"]) for one in part[third : 3 * third]}
+        quarter = len(part) // 4
+        sources, targets = [one["de"] for one in part[: 3 * quarter]], [one["fr"] for one in part[quarter:]]
+        right = {(one["de"], one["fr"]) for one in part[quarter : 3 * quarter]}
         pairs = encoding.mine(*(encoding.encode(endpoints, "text", some, tag) for some, tag in ((sources, "de"), (targets, "fr"))))
         hits = np.cumsum([(sources[place], targets[end]) in right for place, end, _ in pairs])
         f1 = 2 * hits / (np.arange(1, len(pairs) + 1) + len(right))
@@ -150,8 +151,6 @@ def _mined(endpoints, dataset):
 def words(data, out, seeds):
     found, rows = collections.defaultdict(list), [row for row in rows_of(data, "multi30k") if row["split"] == "train"]
     texts = {tag: [row[f"text:{tag}"] for row in rows] for tag in ("en", "de", "fr", "cs")}
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # One core, for gensim too, which inherits it.
     python = os.environ.get("GENSIM_PYTHON")
     for seed in seeds:
         vectors = collections.defaultdict(dict)
@@ -188,4 +187,6 @@ def _gensim(python, texts, seed):
 
 
 if __name__ == "__main__":
+    if "words" in sys.argv and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # Before TensorFlow starts its threads; gensim inherits it.
     main(__doc__, {function.__name__: function for function in (digits, bitext, words)}, "representations", 3)

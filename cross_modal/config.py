@@ -5,6 +5,7 @@ import functools
 import importlib
 import inspect
 import json
+import math
 import pathlib
 import re
 
@@ -19,7 +20,7 @@ _TASKS = {"alignment": tasks.Alignment, "autoencoding": tasks.Autoencoding, "cla
 _TOWERS = {"image": "cnn", "text": "lstm", "audio": "crnn"}
 _FIELDS = {"towers": (towers, _TOWERS), "decoders": (decoders, {"image": "deconv", "text": "gru", "audio": "deconv"})}  # Parts of each field, and those taken where none is named.
 _INPUTS = tuple(_TOWERS)
-_MODULES = {"fusion": fusion, "decoder": decoders.text}
+_MODULES = {"fusion": (fusion, "concat"), "decoder": (decoders.text, "transformer")}  # And the part that is taken where a task of the user's names none of it.
 
 
 class _Loader(yaml.SafeLoader):
@@ -114,6 +115,10 @@ def resolve(config):
     _check_keys(dict.fromkeys(chosen), dataset.fields, "features")
     features = {name: dict((given or {}).get(name) or {}) for name in chosen}
     inputs = [name for name in chosen if dataset.fields[name].kind != "label"]
+    if "decoders" in inspect.signature(kind).parameters:  # Frames are made for the longest recording.
+        for name in inputs:
+            if dataset.fields[name].kind == "audio" and "kind" not in features[name]:
+                features[name].setdefault("seconds", math.ceil(10 * dataset.describe()["sizes"].get(name, {"seconds": [0, 0, 1]})["seconds"][2]) / 10)
     full = {"task": task, "dataset": str(config["dataset"]), "seed": int(config.get("seed", 0)), "features": features}
     for group, (module, usual) in _FIELDS.items():
         if group not in inspect.signature(kind).parameters:
@@ -126,10 +131,11 @@ def resolve(config):
             function = _named(part.setdefault("kind", usual[field]), _parts(getattr(module, field)), f"{group}.{name}.kind")
             full[group][name] = {"kind": part.pop("kind"), **_filled(function, part, f"{group}.{name}", {"feature", "dim", "name", "languages"})}
     reserved = {"features", "languages", *_FIELDS, *_MODULES}
-    for key, module in _MODULES.items():
+    for key, (module, usual) in _MODULES.items():
         if key in inspect.signature(kind).parameters:
             part = dict(config.get(key) or {})
-            function = _named(part.setdefault("kind", inspect.signature(kind).parameters[key].default.__name__), _parts(module), f"{key}.kind")
+            own = getattr(inspect.signature(kind).parameters[key].default, "__name__", usual)
+            function = _named(part.setdefault("kind", own if own in _parts(module) else usual), _parts(module), f"{key}.kind")
             full[key] = {"kind": part.pop("kind"), **_filled(function, part, key, {"sources", "name"})}
         else:
             _check_absent(config, key, task)
@@ -167,7 +173,7 @@ def make_task(config, features, languages):
         `Task`.
     """
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
-    arguments |= {key: _bound(config[key], _parts(module)) for key, module in _MODULES.items() if key in config}
+    arguments |= {key: _bound(config[key], _parts(module)) for key, (module, _) in _MODULES.items() if key in config}
     for group, (module, _) in _FIELDS.items():
         if group in config:
             arguments[group] = {name: _bound(part, _parts(getattr(module, features[name].kind))) for name, part in config[group].items()}

@@ -8,9 +8,10 @@ from keras import ops
 
 PADDING = 0
 _NEVER = -1e9
+_STAGES = (0.1875, 0.3125, 0.5, 1.0)  # Shares of the length after which rows that are done are left behind: most are long before the last.
 
 
-def greedy(step, memory, rows, start, end, length):
+def greedy(step, memory, rows, start, end, length, shrink=True):
     """Takes the likeliest id at each step.
 
     Args:
@@ -20,6 +21,7 @@ def greedy(step, memory, rows, start, end, length):
         start: id that goes in first.
         end: id that ends a sequence.
         length: most ids, int.
+        shrink: whether rows that are done are left behind, which takes shapes that are not known before: not for XLA.
 
     Returns:
         Pair of ids int32 `(rows, length)`, padded with 0 from the end on, which is not in them; and the sum of the log-probabilities, the end's included, `(rows,)`.
@@ -28,7 +30,7 @@ def greedy(step, memory, rows, start, end, length):
     def pick(logits, place):
         return ops.argmax(logits, axis=-1)
 
-    return _written(step, memory, rows, start, end, length, pick)
+    return _written(step, memory, rows, start, end, length, pick, shrink)
 
 
 def sample(step, memory, rows, start, end, length, drawn, temperature=1.0, top_k=0, top_p=1.0):
@@ -62,12 +64,12 @@ def sample(step, memory, rows, start, end, length, drawn, temperature=1.0, top_k
         last = ops.sum(ops.cast(chances > 0, "int32"), axis=-1) - 1
         return ops.take_along_axis(ids, ops.minimum(place, last)[:, None], axis=-1)[:, 0]
 
-    return _written(step, memory, rows, start, end, length, pick)
+    return _written(step, memory, rows, start, end, length, pick, shrink=False)  # Each row has numbers of its own to draw by.
 
 
-def _written(step, memory, rows, start, end, length, pick):
-    def go_on(place, last, ids, score, done, memory):
-        return ops.logical_and(place < length, ops.logical_not(ops.all(done)))
+def _written(step, memory, rows, start, end, length, pick, shrink):
+    def unfinished(last, ids, score, done):
+        return ops.logical_not(done)
 
     def one(place, last, ids, score, done, memory):
         logits, memory = step(last, place, memory)
@@ -81,12 +83,45 @@ def _written(step, memory, rows, start, end, length, pick):
         return place + 1, chosen, ids, score, done, memory
 
     last = ops.full((rows,), start, "int32")
-    begun = (0, last, ops.zeros((rows, length), "int32"), ops.zeros((rows,), "float32"), ops.zeros((rows,), "bool"), memory)
-    _, _, ids, score, _, _ = ops.while_loop(go_on, one, begun)
+    begun = (last, ops.zeros((rows, length), "int32"), ops.zeros((rows,), "float32"), ops.zeros((rows,), "bool"))
+    _, ids, score, _ = _search(one, lambda place, *state: unfinished(*state), begun, memory, length, shrink)
     return ids, score
 
 
-def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0):
+def _search(one, unfinished, state, memory, length, shrink, beams=1):
+    """Goes on step by step while a row is unfinished, and leaves the others behind now and then.
+
+    Args:
+        one: function from place, tensors of the state and memory to the same after a step.
+        unfinished: function from place and tensors of the state to bool `(rows,)`.
+        state: tuple of tensors `(rows, ...)`.
+        memory: dict of tensors `(rows * beams, ...)`.
+        length: most steps.
+        shrink: whether rows are left behind.
+        beams: see `memory`.
+
+    Returns:
+        The state of all rows at the end.
+    """
+    whole, left, place = state, ops.arange(ops.shape(state[0])[0]), 0
+    for share in _STAGES if shrink else (1.0,):
+        last = max(1, round(share * length))
+
+        def go_on(place, *given, last=last):
+            return ops.logical_and(place < last, ops.any(unfinished(place, *given[:-1])))
+
+        place, *state, memory = ops.while_loop(go_on, one, (place, *state, memory))
+        if not shrink:
+            return state
+        whole = [ops.scatter_update(all_of, left[:, None], part) for all_of, part in zip(whole, state)]
+        kept = ops.nonzero(unfinished(place, *state))[0]
+        state, left = [ops.take(part, kept, axis=0) for part in state], ops.take(left, kept)
+        own = ops.reshape(kept[:, None] * beams + ops.arange(beams, dtype=kept.dtype), (-1,))
+        memory = {name: ops.take(value, own, axis=0) for name, value in memory.items()}
+    return whole
+
+
+def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0, shrink=True):
     """Looks for the likeliest sequences, keeping the best few beginnings at each step.
 
     A sequence that has ended is compared by its log-probability divided by `((5 + ids) / 6) ** length_penalty`, its end counted among the ids. The search ends when nothing that
@@ -96,6 +131,7 @@ def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0):
         step: see above, as `memory`, `rows`, `start`, `end` and `length` in `greedy`.
         beams: number of beginnings kept, and of sequences returned.
         length_penalty: 0 compares log-probabilities as they are, which are higher for short sequences.
+        shrink: see `greedy`.
 
     Returns:
         Pair of ids int32 `(rows, beams, length)`, best first, padded with 0 from the end on, which is not in them; and the scores that they were compared by, `(rows, beams)`.
@@ -107,9 +143,8 @@ def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0):
     def penalty(ids):
         return ((5.0 + ops.cast(ids, "float32")) / 6.0) ** length_penalty
 
-    def go_on(place, alive, scores, ended, marks, memory):
-        unfinished = ops.max(scores, axis=1) / penalty(place) > ops.min(marks, axis=1)
-        return ops.logical_and(place < length, ops.any(unfinished))
+    def unfinished(place, alive, scores, ended, marks):
+        return ops.max(scores, axis=1) / penalty(place) > ops.min(marks, axis=1)
 
     def one(place, alive, scores, ended, marks, memory):
         last = ops.where(place == 0, start, ops.take(alive, ops.maximum(place - 1, 0), axis=2))  # (rows, beams)
@@ -127,7 +162,7 @@ def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0):
         scores, best = ops.top_k(ops.where(ends, _NEVER, found), beams)
         grown = ops.slice_update(grown, (0, 0, place), chosen[:, :, None])
         alive = ops.take_along_axis(grown, best[:, :, None], axis=1)
-        parent = ops.take_along_axis(parent, best, axis=1) + ops.arange(rows)[:, None] * beams  # Rows of the memory.
+        parent = ops.take_along_axis(parent, best, axis=1) + ops.arange(ops.shape(parent)[0])[:, None] * beams  # Rows of the memory.
         parent = ops.reshape(parent, (-1,))
         memory = {name: value if name.startswith("states") else ops.take(value, parent, axis=0) for name, value in memory.items()}
         return place + 1, alive, scores, ended, marks, memory
@@ -135,7 +170,7 @@ def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0):
     memory = {name: ops.repeat(value, beams, axis=0) for name, value in memory.items()}
     empty, never = ops.zeros((rows, beams, length), "int32"), ops.full((rows, beams), _NEVER)
     only = ops.concatenate([ops.zeros((rows, 1)), never[:, 1:]], axis=1)  # All beams are the same at first: one of them is enough.
-    _, alive, scores, ended, marks, _ = ops.while_loop(go_on, one, (0, empty, only, empty, never, memory))
+    alive, scores, ended, marks = _search(one, unfinished, (empty, only, empty, never), memory, length, shrink, beams)
     # What has not ended at the greatest length stands behind what has.
     marks = ops.concatenate([marks, scores / penalty(length)], axis=1)
     behind = ops.concatenate([ops.zeros((rows, beams)), ops.full((rows, beams), _NEVER / 2)], axis=1)

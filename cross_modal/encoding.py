@@ -75,9 +75,9 @@ def mine(a, b, neighbours=4):
     (near_a, others), (near_b, rows) = build_index(b).search(a, min(neighbours, len(b))), build_index(a).search(b, min(neighbours, len(a)))
     around_a, around_b = (np.where(place >= 0, near, 0.0).sum(axis=1) / np.maximum((place >= 0).sum(axis=1), 1) for near, place in ((near_a, others), (near_b, rows)))
     for place, (nears, ends) in enumerate(zip(near_a, others)):
-        found += [(place, int(end), float(near / max(1e-6, (around_a[place] + around_b[end]) / 2))) for near, end in zip(nears, ends) if end >= 0]
+        found += [(place, int(end), _margin(near, around_a[place], around_b[end])) for near, end in zip(nears, ends) if end >= 0]
     for end, (nears, starts) in enumerate(zip(near_b, rows)):
-        found += [(int(place), end, float(near / max(1e-6, (around_a[place] + around_b[end]) / 2))) for near, place in zip(nears, starts) if place >= 0]
+        found += [(int(place), end, _margin(near, around_a[place], around_b[end])) for near, place in zip(nears, starts) if place >= 0]
     taken, pairs = (set(), set()), []
     for place, end, margin in sorted(found, key=lambda one: -one[2]):
         if place not in taken[0] and end not in taken[1]:
@@ -85,3 +85,9 @@ def mine(a, b, neighbours=4):
             taken[1].add(end)
             pairs.append((place, end, margin))
     return pairs
+
+
+def _margin(cosine, around, other):
+    """The ratio, and where the neighbours are near to nothing, so that it would be large whatever the cosine, one and the difference."""
+    mean = float(around + other) / 2
+    return float(cosine) / mean if mean > 0.1 else 1.0 + float(cosine) - mean

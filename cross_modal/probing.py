@@ -4,21 +4,21 @@ import itertools
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from cross_modal import metrics
 from cross_modal.baselines import plain_features
 from cross_modal.serving import ask
 
-CLASSIFIERS = {
-    "linear": lambda seed: LogisticRegression(max_iter=2000),
-    "k-NN": lambda seed: KNeighborsClassifier(5),
-    "SVM": lambda seed: SVC(random_state=seed),
-    "decision tree": lambda seed: DecisionTreeClassifier(random_state=seed),
+CLASSIFIERS = {  # Functions of the seed and the number of items to train on.
+    "linear": lambda seed, count: LogisticRegression(max_iter=2000),
+    "k-NN": lambda seed, count: KNeighborsClassifier(min(5, count)),
+    "SVM": lambda seed, count: SVC(random_state=seed),
+    "decision tree": lambda seed, count: DecisionTreeClassifier(random_state=seed),
 }
 
 
@@ -61,7 +61,7 @@ def probe(endpoints, dataset, label, split="test", most=5000, per_class=None, se
             counts = {"train": len(answers["train"]), "items": len(answers[split])}
             for name, make in CLASSIFIERS.items():
                 scores = {
-                    kind: _scored(make_pipeline(scaler, make(seed)), parts, answers["train"], answers[split])
+                    kind: _scored(make_pipeline(scaler, make(seed, counts["train"])), parts, answers["train"], answers[split])
                     for kind, parts, scaler in (("vectors", vectors, StandardScaler()), ("plain", plain, MaxAbsScaler()))
                 }
                 rows.append({"given": "+".join(given), "classifier": name, **scores, **counts})
@@ -88,7 +88,7 @@ def _row(item, given):
 
 def _scored(model, parts, known, asked):
     said = model.fit(parts[0], known).predict(parts[1])
-    return {"accuracy": float(accuracy_score(asked, said)), "macro_f1": float(f1_score(asked, said, average="macro", zero_division=0.0))}
+    return {"accuracy": metrics.accuracy(asked, said), "macro_f1": metrics.macro_f1(asked, said)}
 
 
 def probe_table(rows):

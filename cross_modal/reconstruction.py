@@ -9,7 +9,7 @@ import tensorflow as tf
 from cross_modal import metrics
 from cross_modal.writer import taught
 
-_SHOWN = 8  # Items that are kept to look at.
+_SHOWN = 6  # Items that are kept to look at.
 
 
 def lengths(logits):
@@ -28,19 +28,18 @@ def score_patterns(task, model, batches):
         batches: of `data.batches`, all views, with their keys.
 
     Returns:
-        Dict of `patterns`, a list of dicts: `given` and `field`, names; `missing`, whether the field is not given; `explained`, the share of the variance that is explained (of
-        texts that of the cross-entropy by frequencies alone), at most 1, and 0 for what knows nothing; `items`; and `mse`, or of texts `exact`, `cer` and `nats` a subword; of
+        Dict of `patterns`, a list of dicts: `given` and `field`, names; `missing`, whether the field is not given; `explained`, at most 1: the share of the variance over
+        these items that is explained, 0 where their mean would do as well, and of texts the share of the cross-entropy by the frequencies of subwords in each language, of which
+        what a decoder knows of the languages alone explains some; `items`; and `mse`, or of texts `exact`, `cer` and `nats` a subword; of
         sounds also `seconds`, by which its length is wrong. `reconstruction`, dict of field to its error when all is given. `examples`, see `report.examples_page`.
     """
     run = tf.function(functools.partial(_made, task, model), reduce_retracing=True)
-    tallies = {(pattern, name): _Tally(task.features[name]) for pattern in task.patterns for name in task.features}
-    known, examples = {name: _Known(task.features[name]) for name in task.features}, []
+    tallies, examples = {(pattern, name): _Tally(task.features[name]) for pattern in task.patterns for name in task.features}, []
     for batch in batches:
         x, texts = _one_view(task, batch)
         present = {name: one["mask"].numpy().any(axis=1) for name, one in x.items()}
         targets = {name: _target(task, name, x[name]) for name in task.features}
-        for name in task.features:
-            known[name].add(targets[name], present[name])
+        languages = {name: one["language"].numpy() for name, one in x.items()}
         shown = [{"id": item.decode(), "views": _views(task, targets, texts, present, row), "made": {}} for row, item in enumerate(batch["id"].numpy())]
         for pattern in task.patterns:
             some = np.all([present[name] for name in pattern], axis=0)
@@ -49,15 +48,16 @@ def score_patterns(task, model, batches):
             hidden = {name: one if name in pattern else {**one, "mask": tf.zeros_like(one["mask"])} for name, one in x.items()}
             made, costs = run(hidden, {name: (one["value"], one["mask"]) for name, one in x.items()})
             for name in task.features:
-                rows = some & present[name]
-                tallies[pattern, name].add(rows, targets[name], made[name].numpy(), texts.get(name), costs[name].numpy() if name in costs else None)
+                rows, tally = some & present[name], tallies[pattern, name]
+                tally.known.add(targets[name], rows, languages[name])
+                tally.add(rows, targets[name], made[name].numpy(), texts.get(name), costs[name].numpy() if name in costs else None)
             for row in np.flatnonzero(some)[: _SHOWN - len(examples)]:
-                shown[row]["made"]["+".join(pattern)] = {name: _plain(task.features[name], one.numpy()[row], texts) for name, one in made.items()}
+                shown[row]["made"]["+".join(pattern)] = {name: _plain(task.features[name], one.numpy()[row]) for name, one in made.items()}
         examples += [one for one in shown if one["made"]][: _SHOWN - len(examples)]
     rows = []
     for (pattern, name), tally in tallies.items():
         if tally.items:
-            rows.append({"given": "+".join(pattern), "field": name, "missing": name not in pattern, **tally.scores(known[name])})
+            rows.append({"given": "+".join(pattern), "field": name, "missing": name not in pattern, **tally.scores()})
     every = "+".join(task.features)
     errors = {row["field"]: row["nats" if "nats" in row else "mse"] for row in rows if row["given"] == every}
     return {"patterns": rows, "reconstruction": errors, "examples": examples}
@@ -97,21 +97,22 @@ class _Known:
     """What is known of a field without looking at an item: means of its values, frequencies of its subwords."""
 
     def __init__(self, feature):
-        self.feature, self.sums, self.squares, self.count, self.ids = feature, 0.0, 0.0, 0, collections.Counter()
+        self.feature, self.sums, self.squares, self.count, self.ids = feature, 0.0, 0.0, 0, collections.defaultdict(collections.Counter)
 
-    def add(self, target, present):
+    def add(self, target, rows, languages):
         values, mask = target
         if self.feature.kind == "text":
-            self.ids.update(np.asarray(values)[np.asarray(mask) > 0].tolist())
+            for row in np.flatnonzero(rows):
+                self.ids[languages[row]].update(np.asarray(values[row])[np.asarray(mask[row]) > 0].tolist())
             return
-        real = values[present] if mask is None else values[mask & present[:, None]]
+        real = values[rows] if mask is None else values[mask & rows[:, None]]
         self.sums, self.squares, self.count = self.sums + real.sum(axis=0, dtype=np.float64), self.squares + (real.astype(np.float64) ** 2).sum(axis=0), self.count + len(real)
 
     def cost(self):
         """Squared error of the means, on average; of texts, nats a subword."""
         if self.feature.kind == "text":
-            counts = np.array(list(self.ids.values()), float)
-            return float(-(counts * np.log(counts / counts.sum())).sum() / counts.sum())
+            counts = [np.array(list(some.values()), float) for some in self.ids.values()]
+            return float(-sum((some * np.log(some / some.sum())).sum() for some in counts) / sum(some.sum() for some in counts))
         return float(np.mean(self.squares / self.count - (self.sums / self.count) ** 2))
 
 
@@ -119,7 +120,7 @@ class _Tally:
     """Errors of a field made from a pattern."""
 
     def __init__(self, feature):
-        self.feature, self.items, self.sum, self.count, self.late = feature, 0, 0.0, 0, 0.0
+        self.feature, self.known, self.items, self.sum, self.count, self.late = feature, _Known(feature), 0, 0.0, 0, 0.0
         self.references, self.hypotheses = [], []
 
     def add(self, rows, target, made, texts, costs):
@@ -139,8 +140,8 @@ class _Tally:
         self.sum, self.count = self.sum + float(errors.sum()), self.count + errors.size
         self.late += float(np.abs(lengths(made[rows, :, -1]).numpy() - mask[rows].sum(axis=1)).sum()) * self.feature.hop_ms / 1000
 
-    def scores(self, known):
-        error, plain = self.sum / max(self.count, 1), known.cost()
+    def scores(self):
+        error, plain = self.sum / max(self.count, 1), self.known.cost()
         scores = {"explained": 1.0 - error / max(plain, 1e-9), "items": self.items}
         if self.feature.kind == "text":
             found = metrics.text_scores(self.references, self.hypotheses)
@@ -157,7 +158,7 @@ def _views(task, targets, texts, present, row):
     return views
 
 
-def _plain(feature, made, texts):
+def _plain(feature, made):
     """What was made, without what is behind its end."""
     if feature.kind == "text":
         return made.decode()

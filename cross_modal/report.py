@@ -225,6 +225,9 @@ def _shown(row, item, dataset):
     return "".join(parts) or "<small>nothing</small>"
 
 
+_HEARD = 3  # Seconds of each sound on the page: making them takes a third of a second each.
+
+
 def examples_page(items, features, path, title):
     """Writes a page of items, and beside each what was made of it from each part of its fields: pictures, spectrograms, sounds to hear, and texts.
 
@@ -262,7 +265,8 @@ def _made(feature, value):
         return "&empty;"
     low, high = float(np.min(value)), float(np.max(value))
     shown = _picture(matplotlib.colormaps["magma"](np.transpose(value)[::-1] / max(high - low, 1e-6) - low / max(high - low, 1e-6))[:, :, :3])
-    return shown if feature.range_db is None else f"{shown}<br>{_player(media.encode_wav(feature.sound(value)))}"
+    heard = value[: round(_HEARD * 1000 / feature.hop_ms)]
+    return shown if feature.range_db is None else f"{shown}<br>{_player(media.encode_wav(feature.sound(heard)))}"
 
 
 def _picture(pixels):

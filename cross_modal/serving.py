@@ -56,7 +56,7 @@ def _predict_chunk(endpoints, chunk, given):
     for endpoint in endpoints.values():
         rows = [_arguments(endpoint, example) for example in chunk]
         chosen = [place for place, row in enumerate(rows) if row]
-        rows = [{**row, **{name: value for name, value in given.items() if name in endpoint.signature}} for row in rows]
+        rows = [{**{name: value for name, value in given.items() if name in endpoint.signature}, **row} for row in rows]
         outputs = ask(endpoint, [rows[place] for place in chosen], len(chunk))
         for name, values in outputs.items():
             for place, value in zip(chosen, values):

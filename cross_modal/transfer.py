@@ -31,12 +31,12 @@ def start_from(model, runs, features=()):
     report, here = [], _parts(model)
     for name, place in dict(runs).items():
         if isinstance(place, (list, tuple)) or pathlib.Path(str(place)).is_file():
-            report.append(_from_words(here, name, [place] if isinstance(place, str) else list(place), dict(features)))
+            report.append(_from_words(here, name, list(place) if isinstance(place, (list, tuple)) else [place], dict(features)))
             continue
         folder, _, there = str(place).partition("#")
         source = pathlib.Path(folder) / "model.keras"
         if not source.exists():
-            raise FileNotFoundError(f"Expected the folder of a run that is done, with model.keras, to start {name} from. Received: {folder}")
+            raise FileNotFoundError(f"Expected the folder of a run that is done, with model.keras, or a file of word vectors, to start {name} from. Received: {folder}")
         others = _parts(keras.models.load_model(source, compile=False))
         for wanted, known, whose in ((name, here, "the model"), (there or name, others, folder)):
             if wanted not in known:
@@ -97,8 +97,8 @@ def piece_vectors(feature, given):
     sums, weights = np.zeros((feature.vocab_size, sizes.pop())), np.zeros(feature.vocab_size)
     for one in given:
         for place, word in enumerate(one.words):
-            ids = feature.ids(word)
-            weight = 1.0 / ((1 + place) * len(ids) ** 2)  # The most common stand first; how often a word occurs goes as one over its place.
+            ids = feature.ids(word)  # None, where there is nothing to see in it.
+            weight = 1.0 / ((1 + place) * max(1, len(ids)) ** 2)  # The most common stand first; how often a word occurs goes as one over its place.
             for piece in ids:
                 sums[piece] += weight * one.vectors[place]
                 weights[piece] += weight

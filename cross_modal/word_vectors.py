@@ -2,9 +2,12 @@
 
 import collections
 import dataclasses
+import functools
 import pathlib
 import re
+import sys
 import time
+import unicodedata
 
 import keras
 import numpy as np
@@ -15,14 +18,22 @@ from cross_modal.layers import CoOccurrence, SkipGram
 from cross_modal.losses import Cost
 
 _ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # Chinese, Japanese, Thai and their neighbours put no space between words.
-_WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+(?:(?<=[\u0400-\u04ff])['\u2019\u02bc](?=[\u0400-\u04ff])\w+)*")  # In Cyrillic an apostrophe is in the middle of a word.
 _STEPS = 24  # Words in a row of a batch.
 _MOST = 400.0  # Terms of the cost that a word may be in, in a batch, on average: the sum of more steps made at once goes too far.
 
 
+@functools.cache
+def _pattern():
+    """What a word is: letters and digits with their marks, which `\\w` does not know; in Cyrillic also an apostrophe between letters."""
+    marks = "".join(one for one in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(one).startswith("M"))
+    spaced = rf"[^\W{_ALONE}][\w{marks}]*"
+    return re.compile(rf"[{_ALONE}][{marks}]*|{spaced}(?:(?<=[\u0400-\u04ff])['\u2019\u02bc](?=[\u0400-\u04ff]){spaced})*")
+
+
 def words_of(text):
     """Splits a text into words, folded in case, without punctuation; where a script puts no space between words, into characters."""
-    return _WORD.findall(text.casefold())
+    text = unicodedata.normalize("NFC", text.replace("\u0130", "i").casefold())  # The Turkish capital would become two characters.
+    return [word for word in _pattern().findall(text) if unicodedata.category(word[0])[0] not in "PSMZC"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +59,13 @@ class WordVectors:
             raise KeyError(f"Expected one of the {len(self.words):,} words. Received: {word!r}")
         return self.places[word]
 
-    @property
+    def __contains__(self, word):
+        return word in self.places
+
+    @functools.cached_property
     def places(self):
-        """Dict of word to its place."""
-        if "places" not in self.__dict__:
-            self.__dict__["places"] = {word: place for place, word in enumerate(self.words)}
-        return self.__dict__["places"]
+        """Dict of word to its place, the first where it stands twice."""
+        return {word: place for place, word in reversed(list(enumerate(self.words)))}
 
     @property
     def unit(self):
@@ -87,7 +99,7 @@ class WordVectors:
             if len(first) != 2 or not all(one.isdigit() for one in first):
                 raise ValueError(f"{path}, line 1: expected the numbers of words and dimensions, as word2vec writes them. Received: {' '.join(first)[:60]!r}")
             for number, line in enumerate(file, 2):
-                word, *values = line.rstrip("\n").rsplit(" ", int(first[1]))
+                word, *values = line.rstrip(" \r\n").rsplit(" ", int(first[1]))  # word2vec and fastText end each line with a space.
                 try:
                     vectors.append(np.array(values, np.float32))
                 except ValueError as error:
@@ -95,8 +107,8 @@ class WordVectors:
                 if len(values) != int(first[1]):
                     raise ValueError(f"{path}, line {number}: expected a word and {first[1]} numbers. Received: {len(values)}")
                 words.append(word)
-        if len(words) != int(first[0]):
-            raise ValueError(f"{path}: expected {first[0]} words, as its first line says. Received: {len(words)}")
+        if len(words) != int(first[0]) or not words:
+            raise ValueError(f"{path}: expected {first[0]} words, as its first line says, and at least one. Received: {len(words)}")
         return cls(words, np.stack(vectors), np.zeros(len(words), int))
 
     def projector(self, folder, name="words"):
@@ -159,7 +171,7 @@ def skip_gram(
         `WordVectors`.
 
     Raises:
-        ValueError: if no word is common enough, or the loss is no longer a number.
+        ValueError: if no word is common enough, no two stand near each other, or the loss is no longer a number.
 
     Source:
         Mikolov et al. (2013), "Distributed Representations of Words and Phrases and their Compositionality", sections 2.2 and 2.3; Ji et al. (2016), "Parallelizing Word2Vec in
@@ -177,6 +189,8 @@ def skip_gram(
     # --- model ---
     model = keras.Model(inputs, layer(*inputs))
     model.compile(keras.optimizers.SGD(learning_rate), Cost(reduction="sum"), steps_per_execution=8, jit_compile=False)
+    if max(map(len, places)) < 2:
+        raise ValueError("Expected texts of two words or more. Received: none in which two stand near each other")
     ids, text = np.concatenate(places), np.repeat(np.arange(len(places)), [len(one) for one in places])
     shown, drawn = kept * counts / (kept * counts).sum(), counts**0.75 / (counts**0.75).sum()
     terms = min(rows * _STEPS, len(ids)) * min(window + 1, len(ids) / len(places))  # In a batch, right ones.

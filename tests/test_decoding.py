@@ -98,3 +98,26 @@ def test_ctc_reads_each_id_once_and_the_likeliest_text_first():
     nothing = np.full((1, 3, 4), -1e9, "float32")
     nothing[:, :, 0] = 0.0
     assert not decoding.ctc(nothing, 5, beams=2)[0][0, 0].numpy().any()
+
+
+def test_rows_that_are_done_are_left_behind_and_nothing_changes():
+    """Twelve rows that end early, late or never write the same with and without those that are done."""
+    rows, length, asked = 12, 32, []
+    table = np.random.default_rng(3).normal(size=(rows, length, 5, 5)).astype("float32")
+    table[:, :, :, END] += np.linspace(-6.0, 4.0, rows)[:, None, None]
+
+    def one(ids, place, memory):
+        asked.append(len(ids))
+        past = memory["past"] * 0.9 + tf.cast(ids, tf.float32)  # What was written before matters too.
+        logits = tf.gather_nd(tf.constant(table), tf.stack([memory["row"], tf.fill(tf.shape(ids), place), ids], 1))
+        return logits + 0.1 * tf.sin(past)[:, None] * tf.range(5.0), {**memory, "past": past}
+
+    memory = {"row": tf.range(rows), "past": tf.zeros(rows)}
+    for search in (decoding.greedy, decoding.beam):
+        whole, marks = search(one, memory, rows, START, END, length, shrink=False)
+        every_row, asked[:] = sum(asked), []
+        ids, scores = search(one, memory, rows, START, END, length)
+        assert (ids.numpy() == whole.numpy()).all() and len(set((whole.numpy() > 0).sum(axis=-1).ravel())) > 3
+        np.testing.assert_allclose(scores, marks, atol=1e-5)
+        assert sum(asked) < 0.8 * every_row
+        asked.clear()

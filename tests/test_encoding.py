@@ -45,6 +45,12 @@ def test_mining_by_hand():
         assert margin == pytest.approx(cosines[place, end] / ((cosines[place].mean() + cosines[:, end].mean()) / 2), rel=1e-5)
 
 
+def test_mining_where_neighbours_are_near_to_nothing():
+    """A ratio to a mean of nothing would be without bounds."""
+    a, b = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.2, -1.0], [-1.0, -0.2]])
+    assert all(0.0 < margin < 2.0 for _, _, margin in encoding.mine(a, b))
+
+
 def test_mining_finds_translations_among_strangers():
     chance = np.random.default_rng(0)
     a, b = chance.normal(size=(300, 32)), chance.normal(size=(200, 32))

@@ -36,6 +36,7 @@ def test_vectors_that_know_are_right(dataset):
 def test_few_of_each_class(dataset):
     rows = probing.probe(ENDPOINTS, dataset, "label", per_class=5)
     assert {row["train"] for row in rows} == {10}
+    assert all(row["vectors"]["accuracy"] >= 0.5 for row in probing.probe(ENDPOINTS, dataset, "label", per_class=1))
 
 
 def test_vectors_that_know_nothing_are_no_better_than_chance(dataset):

@@ -77,7 +77,7 @@ def test_what_cannot_be_is_told(learned, run, tmp_path):
     for runs, words in (({"sound": run}, "a part of the model: .*image.*Received: sound"), ({"image": f"{run}#pictures"}, "Received: pictures")):
         with pytest.raises(ValueError, match=words):
             transfer.start_from(model, runs)
-    with pytest.raises(FileNotFoundError, match="a run that is done, with model.keras, to start image from. Received: .*nowhere"):
+    with pytest.raises(FileNotFoundError, match="a run that is done, with model.keras, or a file of word vectors, to start image from. Received: .*nowhere"):
         transfer.start_from(model, {"image": tmp_path / "nowhere"})
     with pytest.raises(ValueError, match="of the names and shapes of decoder. Received: none of"):
         transfer.start_from(model, {"decoder": f"{run}#logit_scale"})

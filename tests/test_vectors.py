@@ -103,7 +103,11 @@ def test_predict_answers_with_latents_and_what_is_made(run, picture, tmp_path, c
         (["video=x"], "a field of the run: image, text, audio. Received: video"),
         (["text"], "FIELD[:LANGUAGE]=VALUE, such as"),
         (["image=none.png"], "the path of a file of image. Received: none.png"),
-        (["text=a", "--to", "video:de"], "fields of the run: image, text, audio. Received: video"),
+        (["text:en=a", "--to", "video:de"], "--to for fields that are not given, of image, text, audio. Received: video"),
+        (["text:en=a", "--to", "text:de"], "--to for fields that are not given, of image, text, audio. Received: text"),
+        (["text:en=a", "--to", "audio:tlh"], "--to to be a language of audio: en, es, fr. Received: audio:tlh"),
+        (["text:en=a", "text:de=b"], "one value of each field that is given. Received: two of text"),
+        (["text:en="], "one value of each field that is given. Received: an empty one of text"),
     ],
 )
 def test_what_cannot_be_given_is_told(run, arguments, message, capsys):
@@ -119,6 +123,9 @@ def test_vectors_of_words_of_each_language(dataset, tmp_path, capsys):
     english = WordVectors.load(tmp_path / "words" / "text.en.vec")
     assert "twenty" in english.places and english.vectors.shape[1] == 8
     assert (tmp_path / "words" / "projector_config.pbtxt").read_text().count("embeddings") == len(list((tmp_path / "words").glob("*.vec")))
+    (tmp_path / "pairs.tsv").write_text("fr\tcent\n", encoding="utf-8")
+    assert cli.main([*arguments, "--out", str(tmp_path / "x"), "--align", "en", "--dictionary", str(tmp_path / "pairs.tsv")]) == 1
+    assert "pairs.tsv, line 1: expected language, word and word with tabs between. Received: 'fr\\tcent'" in capsys.readouterr().err
     (tmp_path / "pairs.tsv").write_text("fr\tvingt\ttwenty\nde\tzwei\ttwo\nfr\tdeux\ttwo\n", encoding="utf-8")
     given = [*arguments, "--method", "glove", "--out", str(tmp_path / "more"), "--align", "en", "--dictionary", str(tmp_path / "pairs.tsv")]
     assert cli.main(given) == 0

@@ -16,8 +16,9 @@ def _texts(seed=0, count=600):
 def test_words_of_any_script():
     assert words_of("The CAT's hat, Straße!") == ["the", "cat", "s", "hat", "strasse"]
     assert words_of("П'ять, п’ять l'eau") == ["п'ять", "п’ять", "l", "eau"]
-    assert words_of("我喜欢 cats") == ["我", "喜", "欢", "cats"]
-    assert words_of("สวัสดี") == list("สวัสดี".replace("", " ").split()) and words_of("...") == []
+    assert words_of("我喜欢 cats。") == ["我", "喜", "欢", "cats"] and words_of("... ・ 😀") == []
+    assert words_of("สวัสดี") == ["ส", "วั", "ส", "ดี"]  # A mark stays with its letter.
+    assert words_of("İstanbul İKİ") == ["istanbul", "iki"] and words_of("cafe\u0301 हिन्दी") == ["café", "हिन्दी"]
 
 
 def test_counts_words():
@@ -49,6 +50,12 @@ def test_learns_and_tells_and_repeats():
     np.testing.assert_allclose(skip_gram(_texts(count=60), 4, epochs=3, subsample=0).vectors, first.vectors, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("learn", [skip_gram, glove])
+def test_words_that_stand_alone_teach_nothing(learn):
+    with pytest.raises(ValueError, match="texts of two words or more"):
+        learn(["one", "one", "two", "two"], 4)
+
+
 def test_too_fast_is_told():
     with pytest.raises(ValueError, match="loss to be a number. Received: .* A lower `learning_rate`, or fewer `batch_words`"):
         skip_gram(_texts(), 8, learning_rate=1e30, epochs=3)
@@ -70,7 +77,9 @@ def test_saves_what_others_read(three, tmp_path):
     three.save(tmp_path / "v.vec")
     assert (tmp_path / "v.vec").read_text(encoding="utf-8").splitlines()[:2] == ["3 2", "a 1 0"]
     loaded = WordVectors.load(tmp_path / "v.vec")
-    assert loaded.words == three.words
+    assert loaded.words == three.words and "a" in loaded and "x" not in loaded
+    (tmp_path / "c.vec").write_text("2 2\nb 1 2 \nb 3 4 \n")  # As word2vec and fastText write it, with a word that stands twice.
+    assert WordVectors.load(tmp_path / "c.vec")["b"].tolist() == [1.0, 2.0]
     np.testing.assert_allclose(loaded.vectors, three.vectors, rtol=1e-5)
 
 
@@ -80,7 +89,7 @@ def test_saves_what_others_read(three, tmp_path):
         ("a 1 2\n", "line 1: expected the numbers of words and dimensions.* Received: 'a 1 2'"),
         ("1 2\na 1 x\n", "line 2: expected a word and 2 numbers. Received: 'a 1 x"),
         ("1 2\na\n", "line 2: expected a word and 2 numbers. Received"),
-        ("2 2\na 1 2\n", "expected 2 words, as its first line says. Received: 1"),
+        ("2 2\na 1 2\n", "expected 2 words, as its first line says, and at least one. Received: 1"),
     ],
 )
 def test_a_broken_file_is_told(tmp_path, text, message):

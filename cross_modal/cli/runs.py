@@ -150,7 +150,7 @@ def predict(options):
     _, task, model = load_run(options.run, options.xla)
     endpoints = task.endpoints(model)
     kinds = {name: feature.kind for name, feature in task.features.items() if any(name in endpoint.signature for endpoint in endpoints.values())}
-    given = {"target_language": options.to} if options.to else {}
+    given = dict.fromkeys(["target_language", *(f"{name}_language" for name in getattr(task, "texts", ()))], options.to) if options.to else {}
     source = open_source(options.table)
     part = _part(options, source)
     done = _whole_lines(part)

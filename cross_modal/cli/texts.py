@@ -39,7 +39,7 @@ def translate(options):
     feature = task.features[field]
 
     def lines():
-        read = itertools.chain.from_iterable(_lines(name) for name in options.files) if options.files else (line.rstrip("\n") for line in sys.stdin)
+        read = itertools.chain.from_iterable(lines_of(name) for name in options.files) if options.files else (line.rstrip("\n") for line in sys.stdin)
         for number, text in enumerate(read, 1):
             count = feature.count(text)
             if count > feature.length:
@@ -111,7 +111,8 @@ def _loaded(options, kind):
     return task, task.endpoints(load_model(options.run))["sample" if options.sample else "generate"], field
 
 
-def _lines(name):
+def lines_of(name):
+    """The lines of a text file, a text each."""
     with pathlib.Path(name).open(encoding="utf-8", errors="replace") as file:
         yield from (line.rstrip("\n") for line in file)
 

@@ -2,7 +2,10 @@
 
 import json
 import pathlib
+import random
 import sys
+
+from cross_modal.cli.texts import lines_of
 
 _VIEW = "FIELD[:LANGUAGE]=VALUE"
 
@@ -106,18 +109,23 @@ def probe(options):
 
 def reconstruct(options):
     from cross_modal.data import media
-    from cross_modal.data.schema import UNDETERMINED, parse_column
+    from cross_modal.data.schema import parse_column
     from cross_modal.serving import ask
 
     _, task, endpoints = _loaded(options.run)
     if "reconstruct" not in endpoints:
         raise ValueError(f"Expected a run that autoencodes, made with --task autoencoding. Received: {options.run}")
-    row = {f"{name}_language": tag or UNDETERMINED for name, tag in map(parse_column, options.to)}
+    row = {}
     for field, language, value in (read_view(task, view) for view in options.views):
+        if field in row or not value:
+            raise ValueError(f"Expected one value of each field that is given. Received: {'two' if field in row else 'an empty one'} of {field}")
         row |= {field: value, f"{field}_language": language}
-    unknown = [name for name in row if name not in endpoints["reconstruct"].signature]
-    if unknown:
-        raise ValueError(f"Expected fields of the run: {', '.join(task.features)}. Received: {', '.join(name.removesuffix('_language') for name in unknown)}")
+    for field, tag in map(parse_column, options.to):
+        if field not in task.features or field in row:
+            raise ValueError(f"Expected --to for fields that are not given, of {', '.join(task.features)}. Received: {field}")
+        if tag not in task.tags(field):
+            raise ValueError(f"Expected --to to be a language of {field}: {', '.join(task.tags(field)) or 'it has none'}. Received: {field}:{tag}")
+        row[f"{field}_language"] = tag
     answers, out = ask(endpoints["reconstruct"], [row]), pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     for name, feature in task.features.items():
@@ -154,7 +162,8 @@ def vectors(options):
         raise ValueError(f"Expected --align to be a language of {field} in the training split: {', '.join(texts)}. Received: {options.align}")
     if options.dictionary and not options.align:
         raise ValueError("Expected --align, the language of the second words of --dictionary. Received: none")
-    found, anchors = {}, {}
+    out.mkdir(parents=True, exist_ok=True)
+    given, found, anchors = _dictionary(options.dictionary) if options.dictionary else {}, {}, {}
     for tag, items in texts.items():
         try:
             found[tag] = _learned(options, tag, [text for some in items.values() for text in some])
@@ -162,20 +171,18 @@ def vectors(options):
             print(f"{field}:{tag} gets no vectors: {error}", file=sys.stderr)
     if not found or (options.align and options.align not in found):
         raise ValueError(f"Expected texts to learn words from{f', in {options.align} too' if options.align else ''}. Received: none that can be learned from")
-    out.mkdir(parents=True, exist_ok=True)
     target = found.get(options.align)
     for tag in [tag for tag in found if options.align and tag != options.align]:
-        pairs = _dictionary(options.dictionary, tag) if options.dictionary else lexicons.seed_lexicon(*_parallel(texts[tag], texts[options.align]))
+        pairs = given.get(tag.casefold(), []) if options.dictionary else lexicons.seed_lexicon(*_parallel(texts[tag], texts[options.align]))
         try:
-            found[tag], found[options.align] = lexicons.align(found[tag], target, pairs)
-            anchors[tag] = sum(a in found[tag].places and b in target.places for a, b in pairs)
+            turned, found[options.align] = lexicons.align(found[tag], target, pairs)
+            anchors[tag], found[tag] = _beside(options, found[tag], target, pairs), turned
         except ValueError as error:
             print(f"{field}:{tag} stays in a space of its own: {error}", file=sys.stderr)
     for tag, one in found.items():
         one.save(out / f"{field}.{tag}.vec")
         one.projector(out, f"{field}.{tag}")
-        beside = f", by {anchors[tag]:,} words in the space of {options.align}" if tag in anchors else ""
-        print(f"{out / f'{field}.{tag}.vec'}: {len(one.words):,} words of {one.vectors.shape[1]} numbers{beside}; such as {_neighbours(one)}")
+        print(f"{out / f'{field}.{tag}.vec'}: {len(one.words):,} words of {one.vectors.shape[1]} numbers{anchors.get(tag, '')}; such as {_neighbours(one)}")
 
 
 def _learned(options, tag, texts):
@@ -185,6 +192,19 @@ def _learned(options, tag, texts):
         print(f"{tag}, {len(texts):,} texts", file=sys.stderr)
     given = {} if options.epochs is None else {"epochs": options.epochs}
     return METHODS[options.method](texts, options.dim, min_count=options.min_count, seed=options.seed, progress=_tell if sys.stderr.isatty() else None, **given)
+
+
+def _beside(options, vectors, target, pairs):
+    """Says how many words bring a language beside another, and how often a translation is found that was not among them."""
+    from cross_modal import lexicons
+
+    pairs = [(a, b) for a, b in pairs if a in vectors.places and b in target.places]
+    said = f", by {len(pairs):,} words in the space of {options.align}"
+    if len(pairs) < 20:
+        return said
+    chosen = random.Random(options.seed).sample(pairs, len(pairs))
+    scores = lexicons.lexicon_scores(*lexicons.align(vectors, target, chosen[len(pairs) // 5 :]), chosen[: len(pairs) // 5])
+    return f"{said} (of {scores['words']} left out of them, {scores['precision@1']:.2f} are found at once and {scores['precision@5']:.2f} among five)"
 
 
 def _neighbours(vectors):
@@ -212,14 +232,15 @@ def _parallel(texts, others):
     return [texts[item][0] for item in both], [others[item][0] for item in both]
 
 
-def _dictionary(path, tag):
-    pairs = []
-    for number, line in enumerate(pathlib.Path(path).read_text(encoding="utf-8").splitlines(), 1):
+def _dictionary(path):
+    """Dict of language to pairs of words."""
+    pairs = {}
+    for number, line in enumerate(lines_of(path), 1):
         parts = line.casefold().split("\t")
-        if len(parts) != 3:
+        if line.strip() and len(parts) != 3:
             raise ValueError(f"{path}, line {number}: expected language, word and word with tabs between. Received: {line[:60]!r}")
-        if parts[0] == tag.casefold():
-            pairs.append((parts[1], parts[2]))
+        if line.strip():
+            pairs.setdefault(parts[0], []).append((parts[1], parts[2]))
     return pairs
 
 
@@ -271,5 +292,5 @@ def _values(task, field, files):
     kind = task.features[field].kind
     if kind != "text":
         return [read_value(kind, path) for path in files], files
-    lines = [line for path in files for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines()] if files else [line.rstrip("\n") for line in sys.stdin]
+    lines = [line for path in files for line in lines_of(path)] if files else [line.rstrip("\n") for line in sys.stdin]
     return lines, lines

@@ -33,4 +33,4 @@ def deconv(feature, dim, name, widths=(128, 64, 32)):
     there = layers.Dense(feature.frames, dtype="float32", name="there")(layers.Dense(dim, activation="gelu")(state))
 
     # --- model ---
-    return keras.Model(state, {"value": layers.Reshape((feature.frames, feature.bins))(value), "there": there}, name=name)
+    return keras.Model(state, {"value": layers.Reshape((feature.frames, feature.bins), dtype="float32")(value), "there": there}, name=name)

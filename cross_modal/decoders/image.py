@@ -28,7 +28,7 @@ def mlp(feature, dim, name, widths=(256,)):
     x = layers.Dense(math.prod(feature.spec.shape), activation="sigmoid", dtype="float32")(x)
 
     # --- model ---
-    return keras.Model(state, {"value": layers.Reshape(tuple(feature.spec.shape))(x)}, name=name)
+    return keras.Model(state, {"value": layers.Reshape(tuple(feature.spec.shape), dtype="float32")(x)}, name=name)
 
 
 def deconv(feature, dim, name, widths=(128, 64, 32)):
@@ -91,7 +91,7 @@ def unet(feature, dim, name, widths=(128, 64, 32)):
     for size, channel in zip(sizes[1:], widths):
         seen = layers.Dense(channel)(state)
         seen = layers.UpSampling2D(size)(layers.Reshape((1, 1, channel))(seen))
-        x = layers.Concatenate()([cropped(layers.UpSampling2D(2, interpolation="bilinear")(x), size), seen])  # (batch, height * 2, width * 2, channels)
+        x = layers.Concatenate()([cropped(layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(x), size), seen])  # (batch, height * 2, width * 2, channels)
         for _ in range(2):
             x = layers.Conv2D(channel, 3, padding="same", use_bias=False)(x)
             x = layers.Activation("gelu")(layers.BatchNormalization()(x))

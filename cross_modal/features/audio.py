@@ -79,7 +79,7 @@ class Audio(Feature):
         frames = np.clip(np.asarray(frames, np.float32), 0.0, 1.0)
         power = np.where(frames > 0, 10.0 ** ((frames - 1.0) * self.range_db / 10.0), 0.0)
         power = np.pad(power, [(0, max(0, 64 - len(power))), (0, 0)])  # Of a few frames alone there is no phase to be found.
-        options = {"n_fft": 2 ** math.ceil(math.log2(width)), "hop_length": hop, "win_length": width, "n_iter": 32}
+        options = {"n_fft": 2 ** math.ceil(math.log2(width)), "hop_length": hop, "win_length": width, "n_iter": 16}
         samples = librosa.feature.inverse.mel_to_audio(power.T, sr=SAMPLE_RATE, **options) if power.any() else np.zeros(len(power) * hop)
         samples = samples[: len(frames) * hop]
         return (samples / max(1e-6, np.abs(samples).max(initial=0.0)) * 0.9).astype(np.float32)

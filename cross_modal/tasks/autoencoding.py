@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable
 
 import keras
@@ -12,6 +13,7 @@ from keras import layers, ops
 from cross_modal import decoding, reconstruction
 from cross_modal import fusion as fusions
 from cross_modal.features import featurize_batch
+from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, GaussianSample, HideSources, LanguageEmbedding
 from cross_modal.losses import Cost, SmoothedCrossEntropy, SquaredError
 from cross_modal.tasks.task import STRING, Endpoint, Task
@@ -38,12 +40,14 @@ class Autoencoding(Task):
         weights: dict of field to how much its error counts; 1 where it is not named. A squared error of pixels is small beside a cross-entropy.
         hidden: how often each field is hidden from the latent in training; one always stays.
         variational: weight of the divergence of the latent from a normal distribution; 0 for a latent that is no distribution.
-        agreement: weight of how far apart (one minus the cosine) the latents of single fields of an item are from their mean.
+        agreement: weight of how far apart (one minus the cosine) the latents of single fields of an item are from their mean; of those that are not hidden, so `hidden` must be
+            below 1.
         dropout: share dropped before the latent, and of embedded subwords.
         length: most subwords that are written.
+        kinds: kinds of view that the table has, such as `image` and `text:en`, by which it is known what languages a field is made in; where none are named, all languages.
 
     Raises:
-        ValueError: if a field has no tower or no decoder, or an option has no meaning.
+        ValueError: if a field has no tower or no decoder, a text cannot be written, or an option has no meaning.
 
     Source:
         Ngiam et al. (2011), "Multimodal Deep Learning", section 3.3 (bimodal deep autoencoder with hidden modalities); Kingma and Welling (2014),
@@ -62,6 +66,7 @@ class Autoencoding(Task):
     agreement: float = 0.0
     dropout: float = 0.1
     length: int = 64
+    kinds: tuple[str, ...] = ()
 
     def __post_init__(self):
         for what, parts in (("tower", self.towers), ("decoder", self.decoders)):
@@ -69,6 +74,8 @@ class Autoencoding(Task):
                 raise ValueError(f"Expected a {what} for each of {', '.join(self.features)}. Received: {what}s for {', '.join(parts) or 'none'}")
         if not 0 < self.alpha <= 1 or not 0 <= self.hidden <= 1:
             raise ValueError(f"Expected `alpha` above 0 and at most 1, and `hidden` from 0 to 1. Received: alpha={self.alpha}, hidden={self.hidden}")
+        if unwritten := [name for name, feature in self.features.items() if feature.kind == "text" and name not in self.texts]:
+            raise ValueError(f"Expected texts that can be written again, of a feature with `detokenize`. Received: {', '.join(unwritten)}")
         if min(self.variational, self.agreement) < 0:
             raise ValueError(f"Expected `variational` and `agreement` of at least 0. Received: variational={self.variational}, agreement={self.agreement}")
         if not set(self.weights) <= set(self.features):
@@ -83,10 +90,25 @@ class Autoencoding(Task):
         """Names of the fields that are written."""
         return [name for name, feature in self.features.items() if hasattr(feature, "detokenize")]
 
+    def tags(self, name):
+        """Languages that a field is made in; none where its views have none."""
+        known = {kind.partition(":")[2] for kind in self.kinds if kind.partition(":")[0] == name} if self.kinds else set(self.languages.names)
+        return sorted(known - {"", UNDETERMINED})
+
     @property
     def patterns(self):
         """What can be given: tuples of fields, single ones first."""
         return [some for count in range(1, len(self.features) + 1) for some in itertools.combinations(self.features, count)]
+
+    def check(self, dataset):
+        sizes = dataset.describe()["sizes"]
+        for name, feature in self.features.items():
+            longest = sizes.get(name, {}).get("seconds", [0, 0, 0])[2]
+            if feature.kind == "audio" and feature.seconds > 4 * max(longest, 1.0):
+                raise ValueError(
+                    f"Expected `seconds` of the feature {name} to be about that of the longest recording, {longest:g}: so many frames are made of each. Received:"
+                    f" {feature.seconds}, {feature.frames:,} frames. Set features.{name}.seconds={math.ceil(10 * longest) / 10:g}"
+                )
 
     def example(self, batch):
         x = {name: {key: batch[name][key][:, 0] for key in ("value", "mask", "language")} for name in self.features}
@@ -243,10 +265,19 @@ class Autoencoding(Task):
             x, there = read(raw)
             return {"latent": tf.where(there[:, None], self.encode(model, x), 0.0)}
 
+        def asked(name, tags):
+            """The languages to make a field in, the first where none is said, and whether they are known."""
+            known = self.tags(name)
+            if not known:
+                return self.languages.featurize(tags), tf.ones_like(tags, tf.bool)
+            tags = tf.where((tags == "") | (tags == UNDETERMINED), known[0], tags)
+            return self.languages.featurize(tags), tf.reduce_any(tags[:, None] == tf.constant(known), 1)
+
         def reconstruct(**raw):
-            x, there = read(raw)
-            answers = {}
-            for name, made in self.make(model, self.encode(model, x), {name: one["language"] for name, one in x.items()}).items():
+            x, usable = read(raw)
+            answers, languages = {}, {name: asked(name, raw[f"{name}_language"]) for name in self.features}
+            for name, made in self.make(model, self.encode(model, x), {name: one for name, (one, _) in languages.items()}).items():
+                there = usable & languages[name][1]
                 if name in self.texts:
                     answers[name] = tf.where(there, made, "")
                 elif self.features[name].has_time:

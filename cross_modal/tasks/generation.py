@@ -232,9 +232,9 @@ class Generation(Task):
             encoded = self._encoded(model.get_layer("encoder"), x, language, training=False)
             ids, scores = decoding.ctc(encoded["ctc"], self.length, self.beams)
         elif self.beams == 1:
-            ids, scores = (one[:, None] for one in self._run(lambda x, language: decoding.greedy(*self._steps(model, x, language)), x, language))
+            ids, scores = (one[:, None] for one in self._run(lambda x, language: decoding.greedy(*self._steps(model, x, language), shrink=not self.jit_compile), x, language))
         else:
-            ids, scores = self._run(lambda x, language: decoding.beam(*self._steps(model, x, language), self.beams, self.length_penalty), x, language)
+            ids, scores = self._run(lambda x, language: decoding.beam(*self._steps(model, x, language), self.beams, self.length_penalty, not self.jit_compile), x, language)
         return self._texts(ids), scores
 
     def draw(self, model, x, language, drawn, temperature=1.0, top_k=0, top_p=1.0):

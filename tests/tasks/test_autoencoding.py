@@ -38,10 +38,10 @@ def test_what_is_hidden_is_still_to_be_made(autoencoding, dataset):
     task = autoencoding(hidden=1.0)
     x, y, weight = task.example(drawn(task, dataset))
     assert set(y) == {"image", "text", "audio"} and weight["image"].numpy().all() and weight["text"].numpy()[:, 0].all()
-    keras.utils.set_random_seed(0)
     model = task.build()
-    outputs, again = model(x, training=True), model(x, training=True)
-    assert np.abs(outputs["image"] - again["image"]).max() > 1e-4  # Another field is shown.
+    shown = keras.Model(model.input, model.get_layer("hide_sources").output)(x, training=True).numpy()
+    assert (shown.sum(axis=1) == 1).all() and shown.any(axis=0).sum() > 1
+    outputs = model(x, training=True)
     assert outputs["image"].shape == y["image"].shape and outputs["audio"].shape == y["audio"].shape
 
 
@@ -85,7 +85,7 @@ def test_goes_on_with_its_regularization(autoencoding, dataset, tmp_path):
 
 
 def test_learns_to_cross(dataset, autoencoding):
-    """Trained on a few items long enough, words are written from pictures and pictures drawn from words, better than by their means."""
+    """Trained on a few items long enough, words are written from pictures, and pictures drawn from words better than by their mean."""
     task = autoencoding(("image", "text"), alpha=1.0, dropout=0.0, weights={"image": 5.0})
     keras.utils.set_random_seed(0)
     model = task.build()
@@ -95,8 +95,8 @@ def test_learns_to_cross(dataset, autoencoding):
     for _ in range(150):
         model.train_on_batch(x, y, weight)
     scores = task.score(model, [batch])
-    found = {(row["given"], row["field"]): row["explained"] for row in scores["patterns"]}
-    assert found["text", "image"] > 0.3 and found["image", "text"] > 0.3
+    found = {(row["given"], row["field"]): row for row in scores["patterns"]}
+    assert found["text", "image"]["explained"] > 0.3 and found["image", "text"]["exact"] >= 0.5
     assert json.dumps(scores["patterns"]) and "*" in task.summary(scores)
 
 
