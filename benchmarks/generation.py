@@ -101,7 +101,7 @@ def timed(dataset, run, seed, keys):
 
 def translation(data, out, seeds):
     found = collections.defaultdict(list)
-    for target, kinds in (("de", {"transformer": TRANSFORMER, "short": SHORT, "lstm": LSTM}), ("fr", {"transformer": TRANSFORMER})):
+    for target, kinds in (("de", {"transformer": TRANSFORMER, "short": SHORT, "lstm": LSTM}), ("fr", {"transformer": TRANSFORMER, "lstm": LSTM})):
         dataset = ingest(texts_of(data, ("en", target)), out / f"en-{target}", "--splits", "1,0,0")
         for kind, keys in kinds.items():
             for seed in seeds:
