@@ -33,9 +33,10 @@ class Autoencoding(Task):
         towers: dict of field to tower, a function `(feature, dim, name, languages) -> keras.Model`.
         decoders: dict of field to what makes it again: for a text a function from a name to a `layers.Decoder`, for others a function `(feature, dim, name) -> keras.Model`, see
             `decoders`.
-        fusion: function from a dict of states and masks to states and a mask.
+        fusion: function from a dict of states and masks, a state of each field that sums it up, to states and a mask.
         dim: size of a state.
         latent: size of the latent.
+        queries: weightings by which the states of a field are summed up, see `layers.AttentionPooling`.
         alpha: share of reconstruction in the loss, above 0 and at most 1. Set `training.weight_decay` to 0 to have no other regularization.
         weights: dict of field to how much its error counts; 1 where it is not named. A squared error of pixels is small beside a cross-entropy.
         hidden: how often each field is hidden from the latent in training; one always stays.
@@ -59,6 +60,7 @@ class Autoencoding(Task):
     fusion: Callable = fusions.weighted
     dim: int = 128
     latent: int = 64
+    queries: int = 16
     alpha: float = 0.99999
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
     hidden: float = 0.5
@@ -183,7 +185,12 @@ class Autoencoding(Task):
     def _joined(self, states):
         """From the states of the towers to the latent, a model that can be called with other masks."""
         inputs = {name: {key: keras.Input(part.shape[1:], dtype=part.dtype, name=f"{name}_{key}") for key, part in one.items()} for name, one in states.items()}
-        joined = self.fusion(inputs)
+        summaries = {}
+        for name, one in inputs.items():
+            # A few queries would not tell where in a picture, or when in a recording, something is.
+            x = layers.Dense(self.dim, activation="gelu", name=f"{name}_summary")(AttentionPooling(self.queries)(one["states"], one["mask"]))
+            summaries[name] = {"states": x[:, None], "mask": ops.any(one["mask"], axis=1, keepdims=True)}
+        joined = self.fusion(summaries)
         x = AttentionPooling()(joined["states"], joined["mask"])  # (batch, queries * dim)
         x = layers.Dropout(self.dropout)(layers.LayerNormalization()(x))
         outputs = {"latent": layers.Dense(self.latent, dtype="float32", name="latent")(x)}

