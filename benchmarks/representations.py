@@ -25,7 +25,8 @@ import time
 import numpy as np
 from tables import ask_validation, ingest, main, rows_of, score
 
-from cross_modal import config, encoding, lexicons, probing, word_vectors
+from cross_modal import encoding, lexicons, probing, word_vectors
+from cross_modal.cli.runs import load_run
 from cross_modal.data import Dataset
 from cross_modal.serving import ask
 
@@ -105,9 +106,8 @@ def digits(data, out, seeds):
 
 
 def _endpoints(run):
-    import keras
-
-    return config.load_task(run)[1].endpoints(keras.models.load_model(run / "model.keras"))
+    _, task, model = load_run(run)
+    return task.endpoints(model)
 
 
 def bitext(data, out, seeds):

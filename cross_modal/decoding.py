@@ -68,7 +68,7 @@ def sample(step, memory, rows, start, end, length, drawn, temperature=1.0, top_k
 
 
 def _written(step, memory, rows, start, end, length, pick, shrink):
-    def unfinished(last, ids, score, done):
+    def unfinished(place, last, ids, score, done):
         return ops.logical_not(done)
 
     def one(place, last, ids, score, done, memory):
@@ -84,7 +84,7 @@ def _written(step, memory, rows, start, end, length, pick, shrink):
 
     last = ops.full((rows,), start, "int32")
     begun = (last, ops.zeros((rows, length), "int32"), ops.zeros((rows,), "float32"), ops.zeros((rows,), "bool"))
-    _, ids, score, _ = _search(one, lambda place, *state: unfinished(*state), begun, memory, length, shrink)
+    _, ids, score, _ = _search(one, unfinished, begun, memory, length, shrink)
     return ids, score
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.galleries import build_index
+from cross_modal.retrieval import unit
 from cross_modal.serving import ask
 
 
@@ -35,8 +36,7 @@ def encode(endpoints, field, values, language=UNDETERMINED, batch_size=64):
 
 def cosines(a, b):
     """Returns the cosines of vectors `(rows, size)` and `(columns, size)`: `(rows, columns)`; 0 where one is 0."""
-    a, b = (np.asarray(one, np.float32) / np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-9) for one in (a, b))
-    return a @ b.T
+    return unit(a) @ unit(b).T
 
 
 def similarity(endpoints, views):
@@ -70,14 +70,12 @@ def mine(a, b, neighbours=4):
     Source:
         Artetxe and Schwenk (2019), "Margin-based Parallel Corpus Mining with Multilingual Sentence Embeddings", section 3 (ratio, and the best of both directions).
     """
-    a, b = (np.ascontiguousarray(np.asarray(one, np.float32) / np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-9)) for one in (a, b))
-    found = []
+    a, b = (np.ascontiguousarray(unit(one)) for one in (a, b))
     (near_a, others), (near_b, rows) = build_index(b).search(a, min(neighbours, len(b))), build_index(a).search(b, min(neighbours, len(a)))
     around_a, around_b = (np.where(place >= 0, near, 0.0).sum(axis=1) / np.maximum((place >= 0).sum(axis=1), 1) for near, place in ((near_a, others), (near_b, rows)))
-    for place, (nears, ends) in enumerate(zip(near_a, others)):
-        found += [(place, int(end), _margin(near, around_a[place], around_b[end])) for near, end in zip(nears, ends) if end >= 0]
-    for end, (nears, starts) in enumerate(zip(near_b, rows)):
-        found += [(int(place), end, _margin(near, around_a[place], around_b[end])) for near, place in zip(nears, starts) if place >= 0]
+    cosines = {(place, int(end)): near for place, row in enumerate(zip(near_a, others)) for near, end in zip(*row) if end >= 0}
+    cosines |= {(int(place), end): near for end, row in enumerate(zip(near_b, rows)) for near, place in zip(*row) if place >= 0}
+    found = [(place, end, _margin(near, around_a[place], around_b[end])) for (place, end), near in cosines.items()]
     taken, pairs = (set(), set()), []
     for place, end, margin in sorted(found, key=lambda one: -one[2]):
         if place not in taken[0] and end not in taken[1]:

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse
 from scipy.linalg import orthogonal_procrustes
 
+from cross_modal.retrieval import unit
 from cross_modal.word_vectors import words_of
 
 
@@ -81,8 +82,8 @@ def align(vectors, target, pairs):
 
 
 def _centred(vectors):
-    unit = vectors.unit - vectors.unit.mean(axis=0)
-    return (unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    found = vectors.unit
+    return unit(found - found.mean(axis=0))
 
 
 def translate_words(vectors, target, words, k=5, csls=10):

@@ -46,13 +46,14 @@ def score_patterns(task, model, batches):
             if not some.any():
                 continue
             hidden = {name: one if name in pattern else {**one, "mask": tf.zeros_like(one["mask"])} for name, one in x.items()}
-            made, costs = run(hidden, {name: (one["value"], one["mask"]) for name, one in x.items()})
+            answers = run(hidden, {name: (one["value"], one["mask"]) for name, one in x.items()})
+            made, costs = ({name: one.numpy() for name, one in part.items()} for part in answers)
             for name in task.features:
                 rows, tally = some & present[name], tallies[pattern, name]
                 tally.known.add(targets[name], rows, languages[name])
-                tally.add(rows, targets[name], made[name].numpy(), texts.get(name), costs[name].numpy() if name in costs else None)
+                tally.add(rows, targets[name], made[name], texts.get(name), costs.get(name))
             for row in np.flatnonzero(some)[: _SHOWN - len(examples)]:
-                shown[row]["made"]["+".join(pattern)] = {name: _plain(task.features[name], one.numpy()[row]) for name, one in made.items()}
+                shown[row]["made"]["+".join(pattern)] = {name: _plain(task.features[name], one[row]) for name, one in made.items()}
         examples += [one for one in shown if one["made"]][: _SHOWN - len(examples)]
     rows = []
     for (pattern, name), tally in tallies.items():

@@ -11,6 +11,12 @@ _HUBS = 10  # The k of the k-occurrences.
 DEPTHS = (1, 5, 10)
 
 
+def unit(vectors):
+    """Returns vectors `(rows, size)` with length one, float32; those of nothing stay 0."""
+    vectors = np.asarray(vectors, np.float32)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+
+
 @dataclasses.dataclass
 class Embedded:
     """Embedded views of one kind.

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from cross_modal.layers import CoOccurrence, SkipGram
 from cross_modal.losses import Cost
+from cross_modal.retrieval import unit
 
 _ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # Chinese, Japanese, Thai and their neighbours put no space between words.
 _STEPS = 24  # Words in a row of a batch.
@@ -70,12 +71,12 @@ class WordVectors:
     @property
     def unit(self):
         """The vectors with length one."""
-        return self.vectors / np.maximum(np.linalg.norm(self.vectors, axis=1, keepdims=True), 1e-9)
+        return unit(self.vectors)
 
     def nearest(self, word, k=10):
         """Returns the `k` words that are nearest to one, pairs of word and cosine, best first."""
-        place = self.place(word)
-        cosines = self.unit @ self.unit[place]
+        place, vectors = self.place(word), self.unit
+        cosines = vectors @ vectors[place]
         order = [one for one in np.argsort(-cosines) if one != place][:k]
         return [(self.words[one], float(cosines[one])) for one in order]
 
@@ -134,15 +135,23 @@ def count_words(texts, min_count=2):
         Triple of the words, the most common first; how often each occurs; and a list of int32 arrays, the places of each text's words, those left out passed over.
 
     Raises:
-        ValueError: if no word is common enough.
+        ValueError: if no word is common enough, or no two of them stand near each other.
     """
     split = [words_of(text) for text in texts]
     counts = collections.Counter(word for words in split for word in words)
     words = [word for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])) if count >= min_count]
     if not words:
         raise ValueError(f"Expected a word that occurs {min_count} times or more in the texts. Received: none in {len(texts):,} texts")
-    places = {word: place for place, word in enumerate(words)}
-    return words, np.array([counts[word] for word in words]), [np.array([places[word] for word in some if word in places], np.int32) for some in split]
+    known = {word: place for place, word in enumerate(words)}
+    places = [np.array([known[word] for word in some if word in known], np.int32) for some in split]
+    if max(map(len, places)) < 2:
+        raise ValueError("Expected texts of two words or more. Received: none in which two stand near each other")
+    return words, np.array([counts[word] for word in words]), places
+
+
+def _in_a_row(places):
+    """The words of all texts in a row, and which text each is of."""
+    return np.concatenate(places), np.repeat(np.arange(len(places)), [len(one) for one in places])
 
 
 def skip_gram(
@@ -189,9 +198,7 @@ def skip_gram(
     # --- model ---
     model = keras.Model(inputs, layer(*inputs))
     model.compile(keras.optimizers.SGD(learning_rate), Cost(reduction="sum"), steps_per_execution=8, jit_compile=False)
-    if max(map(len, places)) < 2:
-        raise ValueError("Expected texts of two words or more. Received: none in which two stand near each other")
-    ids, text = np.concatenate(places), np.repeat(np.arange(len(places)), [len(one) for one in places])
+    ids, text = _in_a_row(places)
     shown, drawn = kept * counts / (kept * counts).sum(), counts**0.75 / (counts**0.75).sum()
     terms = min(rows * _STEPS, len(ids)) * min(window + 1, len(ids) / len(places))  # In a batch, right ones.
     layer.paces.assign(np.minimum(1.0, _MOST / (terms * shown * (1 + negatives))))
@@ -256,8 +263,6 @@ def glove(texts, dim=100, window=8, epochs=15, min_count=2, most=10.0, power=0.7
     """
     words, counts, places = count_words(texts, min_count)
     table = near_counts(places, len(words), window).tocoo()
-    if not table.nnz:
-        raise ValueError("Expected texts of two words or more. Received: none in which two stand near each other")
     keras.utils.set_random_seed(seed)
     chance = np.random.default_rng(seed)
     # --- inputs ---
@@ -289,7 +294,7 @@ def near_counts(places, size, window):
     Returns:
         Symmetric sparse matrix `(size, size)`; a pair counts one over how far it is apart.
     """
-    ids, text = np.concatenate(places), np.repeat(np.arange(len(places)), [len(one) for one in places])
+    ids, text = _in_a_row(places)
     total = scipy.sparse.csr_matrix((size, size), dtype=np.float32)
     for apart in range(1, min(window, len(ids) - 1) + 1):
         same = text[apart:] == text[:-apart]

@@ -39,8 +39,7 @@ def translate(options):
     feature = task.features[field]
 
     def lines():
-        read = itertools.chain.from_iterable(lines_of(name) for name in options.files) if options.files else (line.rstrip("\n") for line in sys.stdin)
-        for number, text in enumerate(read, 1):
+        for number, text in enumerate(lines_of(options.files), 1):
             count = feature.count(text)
             if count > feature.length:
                 print(f"line {number}: {count:,} subwords, of which the first {feature.length} are read", file=sys.stderr)
@@ -111,10 +110,12 @@ def _loaded(options, kind):
     return task, task.endpoints(load_model(options.run))["sample" if options.sample else "generate"], field
 
 
-def lines_of(name):
-    """The lines of a text file, a text each."""
-    with pathlib.Path(name).open(encoding="utf-8", errors="replace") as file:
-        yield from (line.rstrip("\n") for line in file)
+def lines_of(names):
+    """The lines of text files, or of the standard input where there are none, a text each."""
+    yield from (line.rstrip("\n") for line in ([] if names else sys.stdin))
+    for name in names:
+        with pathlib.Path(name).open(encoding="utf-8", errors="replace") as file:
+            yield from (line.rstrip("\n") for line in file)
 
 
 def _read(path, decode):

@@ -235,7 +235,7 @@ def _parallel(texts, others):
 def _dictionary(path):
     """Dict of language to pairs of words."""
     pairs = {}
-    for number, line in enumerate(lines_of(path), 1):
+    for number, line in enumerate(lines_of([path]), 1):
         parts = line.casefold().split("\t")
         if line.strip() and len(parts) != 3:
             raise ValueError(f"{path}, line {number}: expected language, word and word with tabs between. Received: {line[:60]!r}")
@@ -292,5 +292,5 @@ def _values(task, field, files):
     kind = task.features[field].kind
     if kind != "text":
         return [read_value(kind, path) for path in files], files
-    lines = [line for path in files for line in lines_of(path)] if files else [line.rstrip("\n") for line in sys.stdin]
+    lines = list(lines_of(files))
     return lines, lines
