@@ -29,6 +29,7 @@ from cross_modal import encoding, lexicons, probing, word_vectors
 from cross_modal.cli.runs import load_run
 from cross_modal.data import Dataset
 from cross_modal.serving import ask
+from cross_modal.words import words_of
 
 DIGITS = {
     "features": {"image": {"size": [28, 28], "channels": 1}, "audio": {"bins": 40, "hop_ms": 20, "seconds": 1.2, "range_db": 60}},
@@ -157,7 +158,7 @@ def words(data, out, seeds):
         for tag in texts:
             speeds, began = [], time.perf_counter()
             vectors["skip-gram"][tag] = word_vectors.skip_gram(texts[tag], seed=seed, progress=lambda epoch, loss, speed, speeds=speeds: speeds.append(speed))
-            seconds, count = time.perf_counter() - began, sum(len(word_vectors.words_of(text)) for text in texts[tag])
+            seconds, count = time.perf_counter() - began, sum(len(words_of(text)) for text in texts[tag])
             if tag == "en":
                 found["skip-gram, words a second, with all that comes before the first step"].append(5 * count / seconds)
                 found["skip-gram, words a second, after the first epoch"].append(float(np.mean(speeds[1:])))
@@ -181,7 +182,7 @@ def words(data, out, seeds):
 def _gensim(python, texts, seed):
     with tempfile.TemporaryDirectory() as folder:
         given, made = pathlib.Path(folder) / "given.json", pathlib.Path(folder) / "made.vec"
-        given.write_text(json.dumps({"texts": [word_vectors.words_of(text) for text in texts], "seed": seed, "epochs": 5}))
+        given.write_text(json.dumps({"texts": [words_of(text) for text in texts], "seed": seed, "epochs": 5}))
         done = subprocess.run([python, "-c", GENSIM, str(given), str(made)], check=True, capture_output=True, text=True)
         return word_vectors.WordVectors.load(made), float(done.stdout)
 

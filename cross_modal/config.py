@@ -16,7 +16,13 @@ from cross_modal.data import Dataset, learn_features
 from cross_modal.features import Feature, Language
 
 _KEYS = ("task", "dataset", "seed", "features", "towers", "decoders", "fusion", "decoder", "options", "training")
-_TASKS = {"alignment": tasks.Alignment, "autoencoding": tasks.Autoencoding, "classification": tasks.Classification, "generation": tasks.Generation}
+_TASKS = {
+    "alignment": tasks.Alignment,
+    "autoencoding": tasks.Autoencoding,
+    "classification": tasks.Classification,
+    "generation": tasks.Generation,
+    "question_answering": tasks.QuestionAnswering,
+}
 _TOWERS = {"image": "cnn", "text": "lstm", "audio": "crnn"}
 _FIELDS = {"towers": (towers, _TOWERS), "decoders": (decoders, {"image": "deconv", "text": "gru", "audio": "deconv"})}  # Parts of each field, and those taken where none is named.
 _INPUTS = tuple(_TOWERS)
@@ -110,8 +116,9 @@ def resolve(config):
     task = config.get("task", "alignment")
     kind = _named(task, _TASKS, "task")
     wanted = _INPUTS + (("label",) if kind is tasks.Classification else ())
+    answer = (config.get("options") or {}).get("answer", "answer") if kind is tasks.QuestionAnswering else None
     given = config.get("features")
-    chosen = [name for name, field in dataset.fields.items() if field.kind in wanted] if given is None else list(given)
+    chosen = [name for name, field in dataset.fields.items() if field.kind in wanted or name == answer] if given is None else list(given)
     _check_keys(dict.fromkeys(chosen), dataset.fields, "features")
     features = {name: dict((given or {}).get(name) or {}) for name in chosen}
     inputs = [name for name in chosen if dataset.fields[name].kind != "label"]

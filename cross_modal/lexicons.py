@@ -8,7 +8,7 @@ import scipy.sparse
 from scipy.linalg import orthogonal_procrustes
 
 from cross_modal.retrieval import unit
-from cross_modal.word_vectors import words_of
+from cross_modal.words import words_of
 
 
 def seed_lexicon(sources, targets, min_count=5, least=0.3):

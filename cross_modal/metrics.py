@@ -6,6 +6,13 @@ import math
 import numpy as np
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
+from cross_modal.words import words_of
+
+_ARTICLES = frozenset(
+    "en:a en:an en:the de:ein de:eine de:einem de:einen de:einer de:eines de:der de:die de:das de:dem de:den de:des es:el es:la es:los es:las es:un es:una es:unos es:unas"
+    " fr:le fr:la fr:les fr:l fr:un fr:une it:il it:lo it:la it:i it:gli it:le it:l it:un it:uno it:una pt:o pt:a pt:os pt:as pt:um pt:uma nl:de nl:het nl:een".split()
+)
+
 
 def ranks(similarity, relevant):
     """Ranks the first relevant candidate of each query.
@@ -206,3 +213,33 @@ def sentence_scores(references, hypotheses):
 
     chrf = CHRF()
     return [chrf.sentence_score(said, right).score for right, said in zip(references, hypotheses)]
+
+
+def answer_marks(references, hypotheses, languages):
+    """Compares answers with what they should be, by their words, without articles, case and punctuation.
+
+    Args:
+        references: list of a list of str for each question: any of them is right; empty, or an empty str, where there is no answer.
+        hypotheses: list of str, empty for no answer.
+        languages: list of tags of the answers, which say what is an article.
+
+    Returns:
+        Pair of float `(questions,)`: 1 where the words are those of a reference, else 0 (exact match); and F1 of the words shared with the nearest reference. No answer is
+        right, with 1, where there is none, and else wrong, with 0.
+
+    Source:
+        Rajpurkar et al. (2016), "SQuAD", section 6.1; Lewis et al. (2020), "MLQA", section 5.1, for other languages than English.
+    """
+    exact, f1 = np.zeros(len(hypotheses)), np.zeros(len(hypotheses))
+    for place, (right, said, language) in enumerate(zip(references, hypotheses, languages)):
+        said = _answer_words(said, language)
+        for words in [_answer_words(one, language) for one in right] or [[]]:
+            exact[place] = max(exact[place], words == said)
+            shared = sum((collections.Counter(words) & collections.Counter(said)).values())
+            f1[place] = max(f1[place], 2 * shared / max(len(words) + len(said), 1), words == said)
+    return exact, f1
+
+
+def _answer_words(text, language):
+    words = words_of(text)
+    return [word for word in words if f"{language.partition('-')[0]}:{word}" not in _ARTICLES] or words

@@ -63,8 +63,8 @@ def write_sample(folder, numbers=1000, seed=0, speech=None, progress=True, unhea
         (folder / name).mkdir(parents=True, exist_ok=True)
     speaker = _Speaker() if (has_speech() if speech is None else speech) else None
     draw = np.random.default_rng(seed)
-    splits = _splits(numbers, draw)
-    digits = _digits(draw)
+    splits = number_splits(numbers, draw)
+    digits = split_digits(draw)
     table, writes = folder / "items.jsonl", []
     # Draws and speech in order, files beside them: the seed decides every byte, and the second core has work.
     with table.open("w", encoding="utf-8") as file, concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -73,7 +73,7 @@ def write_sample(folder, numbers=1000, seed=0, speech=None, progress=True, unhea
             row = {"id": str(number), "split": split, "parity": "odd" if number % 2 else "even", "digits": len(str(number)), "image": []}
             for view in range(_PICTURES[split]):
                 row["image"].append(f"image/{number}_{view}.png")
-                cv2.imwrite(str(folder / row["image"][-1]), _picture(number, digits[split], draw))
+                cv2.imwrite(str(folder / row["image"][-1]), draw_number(number, digits[split], draw))
             row |= {f"text:{language}": num2words(number, lang=language) for language in TEXT_LANGUAGES}
             for language in SPEECH_LANGUAGES if speaker else ():
                 row[f"audio:{language}"] = []
@@ -92,7 +92,8 @@ def _write_sound(path, samples, rate):
     soundfile.write(path, soxr.resample(samples, rate, 16_000), 16_000)
 
 
-def _splits(numbers, draw):
+def number_splits(numbers, draw):
+    """Returns a dict of number, from 0, to the split that it is drawn into."""
     order = draw.permutation(numbers)
     first, second = round(SHARES["train"] * numbers), round((SHARES["train"] + SHARES["validation"]) * numbers)
     splits = dict.fromkeys(order[:first].tolist(), "train")
@@ -100,14 +101,14 @@ def _splits(numbers, draw):
     return splits | dict.fromkeys(order[second:].tolist(), "test")
 
 
-def _digits(draw):
+def split_digits(draw):
     """Returns a dict of split to digit to pictures of it, `(samples, 8, 8)`, with no sample in two splits."""
     data = load_digits()
     part = draw.choice(list(SHARES), len(data.target), p=list(SHARES.values()))
     return {split: [data.images[(part == split) & (data.target == digit)] for digit in range(10)] for split in SHARES}
 
 
-def _picture(number, digits, draw):
+def draw_number(number, digits, draw):
     """Draws a number on a strip of three places, at the right as in a column of figures, each digit by any writer, a little moved, turned and scaled."""
     strip = np.zeros((_DIGIT + 8, 3 * _DIGIT + 8), np.float32)
     text = str(number)

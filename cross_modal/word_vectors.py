@@ -4,10 +4,7 @@ import collections
 import dataclasses
 import functools
 import pathlib
-import re
-import sys
 import time
-import unicodedata
 
 import keras
 import numpy as np
@@ -17,24 +14,10 @@ import tensorflow as tf
 from cross_modal.layers import CoOccurrence, SkipGram
 from cross_modal.losses import Cost
 from cross_modal.retrieval import unit
+from cross_modal.words import words_of
 
-_ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # Chinese, Japanese, Thai and their neighbours put no space between words.
 _STEPS = 24  # Words in a row of a batch.
-_MOST = 400.0  # Terms of the cost that a word may be in, in a batch, on average: the sum of more steps made at once goes too far.
-
-
-@functools.cache
-def _pattern():
-    """What a word is: letters and digits with their marks, which `\\w` does not know; in Cyrillic also an apostrophe between letters."""
-    marks = "".join(one for one in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(one).startswith("M"))
-    spaced = rf"[^\W{_ALONE}][\w{marks}]*"
-    return re.compile(rf"[{_ALONE}][{marks}]*|{spaced}(?:(?<=[\u0400-\u04ff])['\u2019\u02bc](?=[\u0400-\u04ff]){spaced})*")
-
-
-def words_of(text):
-    """Splits a text into words, folded in case, without punctuation; where a script puts no space between words, into characters."""
-    text = unicodedata.normalize("NFC", text.replace("\u0130", "i").casefold())  # The Turkish capital would become two characters.
-    return [word for word in _pattern().findall(text) if unicodedata.category(word[0])[0] not in "PSMZC"]
+_MOST = 200.0  # Terms of the cost that a word may be in, in a batch, on average: the sum of more steps made at once goes too far.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +138,7 @@ def _in_a_row(places):
 
 
 def skip_gram(
-    texts, dim=100, window=5, negatives=5, epochs=5, min_count=2, subsample=1e-3, learning_rate=0.025, batch_words=1024, shared=16, seed=0, progress=None,
+    texts, dim=100, window=5, negatives=5, epochs=5, min_count=2, subsample=1e-3, learning_rate=0.05, batch_words=1536, shared=32, seed=0, progress=None,
 ):  # fmt: skip
     """Learns vectors by which a word foretells those around it (Word2Vec).
 

@@ -11,11 +11,11 @@ import cross_modal
 
 PACKAGE = pathlib.Path(cross_modal.__file__).parent
 LEVELS = [
-    {"features", "layers", "metrics", "losses", "ctc", "baselines", "retrieval", "routes", "decoding", "compiling"},
+    {"features", "layers", "metrics", "losses", "ctc", "baselines", "retrieval", "routes", "decoding", "compiling", "words"},
     {"data", "towers", "fusion", "decoders"},
-    {"tasks", "route_scores", "text_endpoints", "writer", "reconstruction"},
+    {"tasks", "route_scores", "text_endpoints", "writer", "reconstruction", "spans", "answer_scores"},
     {"training", "evaluation", "report", "exporting", "serving", "galleries", "server", "transfer", "word_vectors", "lexicons", "encoding", "probing"},
-    {"config", "cli", "samples", "testing", "tuning", "demo", "__main__", "__init__"},
+    {"config", "cli", "samples", "questions", "testing", "tuning", "demo", "__main__", "__init__"},
 ]
 
 

@@ -31,7 +31,7 @@ def test_items_hold_what_the_page_says(table):
 def test_handwriting_of_one_split_is_in_no_other():
     import numpy as np
 
-    digits = samples._digits(np.random.default_rng(0))
+    digits = samples.split_digits(np.random.default_rng(0))
     seen = {split: {picture.tobytes() for pictures in digits[split] for picture in pictures} for split in digits}
     assert not seen["train"] & seen["test"] and not seen["train"] & seen["validation"] and not seen["validation"] & seen["test"]
     assert all(len(pictures) >= 10 for split in digits for pictures in digits[split])

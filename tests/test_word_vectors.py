@@ -3,7 +3,8 @@ import pytest
 import scipy.sparse
 
 from cross_modal import lexicons, word_vectors
-from cross_modal.word_vectors import WordVectors, count_words, glove, near_counts, skip_gram, words_of
+from cross_modal.word_vectors import WordVectors, count_words, glove, near_counts, skip_gram
+from cross_modal.words import words_of
 
 
 def _texts(seed=0, count=600):

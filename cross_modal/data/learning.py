@@ -20,26 +20,34 @@ def learn_features(dataset, fields=None, options=()):
         fields: names of the fields; None for all.
         options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64,
             and its `channels` are 1 where the first 100 pictures are all grey. For text also `vocab_size` and `units`, and `stop_words` may
-            be a list of languages, or True for those of the field, whose usual words are taken. `kind` there is a subclass of `Feature` to take instead of the usual one.
+            be a list of languages, or True for those of the field, whose usual words are taken; or `like`, another field of texts, to have the same subwords, which are then
+            learned of both, and be cleaned alike. `kind` there is a subclass of `Feature` to take instead of the usual one.
 
     Returns:
         Pair of dict of field to `Feature`, in the order of `fields`, and `Language` of all tags in the dataset.
 
     Raises:
         KeyError: if the dataset lacks a field.
-        ValueError: if there are no stop words for a language.
+        ValueError: if there are no stop words for a language, or a field is to be `like` what is no other field of texts.
     """
-    options = dict(options)
+    options = {name: dict(one) for name, one in dict(options).items()}
     fields = list(dataset.fields) if fields is None else list(fields)
     missing = [name for name in (*fields, *options) if name not in dataset.fields]
     if missing:
         raise KeyError(f"Expected fields of the dataset: {', '.join(dataset.fields)}. Received: {', '.join(missing)}")
-    features = {name: _feature(dataset, name, dict(options.get(name, {}))) for name in fields}
+    like = {name: options[name].pop("like") for name in fields if "like" in options.get(name, {})}
+    for name, other in like.items():
+        if other not in fields or other in like or {dataset.fields[one].kind for one in (name, other)} != {"text"} or set(options[name]) - {"length"}:
+            raise ValueError(f"Expected `like` of {name} to be a field of texts with options of its own, and nothing but `length` beside it. Received: like={other}")
+    features = {name: _feature(dataset, name, options.get(name, {}), [one for one in like if like[one] == name]) for name in fields if name not in like}
+    features |= {name: Text(**{**features[other].config(), **options[name]}) for name, other in like.items()}
+    features = {name: features[name] for name in fields}
     return features, Language(sorted({tag for name in fields for tag in dataset.fields[name].languages}))
 
 
-def _feature(dataset, name, options):
-    kind = dataset.fields[name].kind
+def _feature(dataset, name, options, others=()):
+    """The feature of a field; its subwords are learned of the texts of other fields too."""
+    kind, options = dataset.fields[name].kind, dict(options)
     custom = options.pop("kind", None)
     if custom is not None:
         return custom(**options)
@@ -48,7 +56,8 @@ def _feature(dataset, name, options):
         if given and not isinstance(given, dict):
             options["stop_words"] = _stop_words(dataset.fields[name], given)
         cleaner = Cleaner(**{key: options[key] for key in ("fold_case", "punctuation", "stop_words") if key in options})
-        return Text(learn_subwords(_cleaned(cleaner, dataset.values("train", name)), **wanted), **options)
+        values = itertools.chain.from_iterable(dataset.values("train", one) for one in (name, *others))
+        return Text(learn_subwords(_cleaned(cleaner, values), **wanted), **options)
     if kind == "label":
         counts = dataset.describe()["labels"].get(name, {}).get("train", {})
         return Label(dataset.fields[name].labels, [counts.get(label, 0) for label in dataset.fields[name].labels], **options)

@@ -1,9 +1,11 @@
 """Strings to subword ids."""
 
 import base64
+import functools
 import io
 import unicodedata
 
+import numpy as np
 import sentencepiece
 import tensorflow as tf
 import tensorflow_text as tf_text
@@ -65,6 +67,19 @@ class Text(Feature):
     def detokenize(self, ids):
         """Returns the strings `(batch,)` of ids int32 `(batch, time)`; 0 is passed over."""
         return tf_text.SentencepieceTokenizer(self.model).detokenize(tf.ragged.boolean_mask(ids, ids > 0))
+
+    def pieces(self, ids):
+        """Returns what each subword stands for, bytes, of ids int32 of any shape: spaces are spaces, and 0 is nothing. Those of a text, joined, are the text after a space."""
+        return tf.gather(self._pieces, ids)
+
+    @functools.cached_property
+    def _pieces(self):
+        model, found = self._processor, []
+        for number in range(self.vocab_size):
+            piece = model.id_to_piece(number)
+            said = bytes([int(piece[3:-1], 16)]) if model.is_byte(number) else piece.replace(_SPACE, " ").encode()
+            found.append(b"" if model.is_control(number) or model.is_unknown(number) else said)
+        return np.array(found, object)
 
     def config(self):
         return {"model": base64.b64encode(self.model).decode(), "length": self.length, **self.cleaner.config()}

@@ -9,6 +9,8 @@ from cross_modal.layers.latent import GaussianSample as GaussianSample
 from cross_modal.layers.latent import HideSources as HideSources
 from cross_modal.layers.normalization import PresentBatchNormalization as PresentBatchNormalization
 from cross_modal.layers.normalization import normalized as normalized
+from cross_modal.layers.pointing import ABSENT_LOGIT as ABSENT_LOGIT
+from cross_modal.layers.pointing import SpanLogits as SpanLogits
 from cross_modal.layers.pooling import AttentionPooling as AttentionPooling
 from cross_modal.layers.similarity import LogitScale as LogitScale
 from cross_modal.layers.transformer import PositionEncoding as PositionEncoding
