@@ -8,7 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 
-from cross_modal import decoders, samples, tasks, towers
+from cross_modal import cli, decoders, questions, samples, tasks, towers
 from cross_modal.data import ingest, learn_features
 
 _STATUS = pytest.StashKey()
@@ -54,6 +54,26 @@ def autoencoding(learned):
         return tasks.Autoencoding({name: features[name] for name in fields}, languages, dim=16, latent=8, length=6, **parts, **options)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def question_pictures(tmp_path_factory):
+    """Questions about pictures of the first twenty numbers."""
+    table = questions.write_questions(tmp_path_factory.mktemp("questions"), 20)
+    return ingest(table, tmp_path_factory.mktemp("dataset"), {"answer": "label"}, progress=False)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A function of a dataset, a task and settings to the folder of a run that the command line trained."""
+
+    def run(dataset, task, settings):
+        folder = tmp_path_factory.mktemp("runs") / task
+        sets = [word for key in settings for word in ("--set", key)]
+        assert cli.main(["train", str(dataset.path), "--run", str(folder), "--task", task, *sets]) == 0
+        return folder
+
+    return run
 
 
 def pytest_sessionfinish(session, exitstatus):

@@ -30,7 +30,7 @@ def test_resolve_fills_every_key(dataset):
         (["towers.text.width=3"], "towers.text: expected keys among depth, dropout. Received: width"),
         (["towers.video.kind=cnn"], "towers: expected keys among image, text, audio. Received: video"),
         (["features.video.size=3"], "features: expected keys among .*image.* Received: video"),
-        (["task=alignement"], "task to be module:name or one of alignment, autoencoding, classification, generation. Received: 'alignement'"),
+        (["task=alignement"], "task to be module:name or one of alignment, autoencoding, classification, generation, question_answering. Received: 'alignement'"),
         (["task=no_such_module:Task"], "something that can be imported. Received: 'no_such_module:Task'"),
         (["options.dimension=3"], "options: expected keys among .*dim.*Received: dimension"),
         (["fusion.kind=concat"], "no key fusion: the task alignment has none"),

@@ -19,23 +19,15 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-def _set(*keys):
-    return [word for key in keys for word in ("--set", key)]
+@pytest.fixture(scope="module")
+def run(dataset, trained):
+    return trained(dataset, "alignment", SETTINGS)
 
 
 @pytest.fixture(scope="module")
-def run(dataset, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "alignment"
-    assert cli.main(["train", str(dataset.path), "--run", str(folder), *_set(*SETTINGS)]) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def classifier(dataset, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "classification"
+def classifier(dataset, trained):
     keys = ["features={'image': {'size': [8, 20], 'channels': 1}, 'text': {'vocab_size': 400}, 'parity': {}}", "towers.image.widths=[4]", "options.dim=8"]
-    assert cli.main(["train", str(dataset.path), "--run", str(folder), "--task", "classification", *_set(*keys, *SETTINGS[-3:])]) == 0
-    return folder
+    return trained(dataset, "classification", [*keys, *SETTINGS[-3:]])
 
 
 def test_train_leaves_a_run(run, capsys):

@@ -21,11 +21,8 @@ SETTINGS = [
 
 
 @pytest.fixture(scope="module")
-def run(dataset, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "writer"
-    sets = [word for key in SETTINGS for word in ("--set", key)]
-    assert cli.main(["train", str(dataset.path), "--run", str(folder), "--task", "generation", *sets]) == 0
-    return folder
+def run(dataset, trained):
+    return trained(dataset, "generation", SETTINGS)
 
 
 def test_the_run_has_its_scores_and_answers(run, dataset):

@@ -18,11 +18,8 @@ SETTINGS = [
 
 
 @pytest.fixture(scope="module")
-def run(dataset, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "autoencoder"
-    sets = [word for key in SETTINGS for word in ("--set", key)]
-    assert cli.main(["train", str(dataset.path), "--run", str(folder), "--task", "autoencoding", *sets]) == 0
-    return folder
+def run(dataset, trained):
+    return trained(dataset, "autoencoding", SETTINGS)
 
 
 @pytest.fixture(scope="module")

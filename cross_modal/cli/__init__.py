@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from cross_modal.cli import data, runs, texts, vectors
+from cross_modal.cli import data, questions, runs, texts, vectors
 
 _VERBS = {
     "demo": ("train, score, export and query on the embedded sample, in one go", "cross-modal demo --out saved_models/demo"),
@@ -36,6 +36,11 @@ _VERBS = {
     ),
     "transcribe": ("write what is said in recordings", "cross-modal transcribe saved_models/first talk.mp3 --to fr --times"),
     "caption": ("write what is seen in pictures", "cross-modal caption saved_models/first a.jpg b.png --to en"),
+    "answer": (
+        "answer questions about a picture, recording or text",
+        "cross-modal answer saved_models/first image=seven.png question:en='is the number even?'\n"
+        "  cross-modal answer saved_models/first context:fr='Ada a dix livres.' question:en='how many books does Ada have?' --json",
+    ),
     "encode": (
         "write the vectors of texts, pictures or recordings",
         "cross-modal encode saved_models/first lines.txt --from de --out vectors.npy\n  cross-modal encode saved_models/first --field image a.jpg b.png",
@@ -72,7 +77,7 @@ def main(arguments=None):
     try:
         if options.verb not in _WITHOUT_TENSORFLOW:
             _load_quietly()
-        next(getattr(part, options.verb) for part in (data, runs, texts, vectors) if hasattr(part, options.verb))(options)
+        next(getattr(part, options.verb) for part in (data, runs, texts, vectors, questions) if hasattr(part, options.verb))(options)
     except (ValueError, KeyError, OSError, ModuleNotFoundError) as error:
         if options.debug:
             raise
@@ -118,4 +123,5 @@ def _parser():
     runs.add_arguments(made)
     texts.add_arguments(made)
     vectors.add_arguments(made)
+    questions.add_arguments(made)
     return parser

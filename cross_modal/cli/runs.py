@@ -18,7 +18,7 @@ def add_arguments(verbs):
         add = verbs[name].add_argument
         add("dataset", nargs="?", help="folder of the dataset; may stand in --config instead")
         add("--run", required=True, help="folder of the run")
-        add("--task", help="alignment, autoencoding, classification, generation, or module:name")
+        add("--task", help="alignment, autoencoding, classification, generation, question_answering, or module:name")
         add("--config", metavar="RUN.YAML", help="take the keys from this file")
         add("--set", action="append", default=[], metavar="A.B=VALUE", help="set a key of run.yaml; may be repeated")
     add = verbs["tune"].add_argument

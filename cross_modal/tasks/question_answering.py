@@ -262,14 +262,13 @@ class QuestionAnswering(Task):
             for name in self.sources:
                 language = raw[f"{name}_language"]
                 x[name] = {**featurize_batch(self.features[name], raw[name], language), "language": self.languages.featurize(language)}
-            asked = self.languages.featurize(raw[f"{self.answer}_language"]) if self.is_written else None
+            asked = self.languages.featurize(raw["target_language"]) if self.is_written else None
             there = {name: tf.reduce_any(one["mask"], 1) for name, one in x.items()}
             about = [self.context] if self.context else [name for name in self.sources if name != self.question]
             usable = there[self.question] & tf.reduce_any([there[name] for name in about], 0)
             return {name: _where(usable, value) for name, value in self.respond(model, x, asked).items()}
 
-        names = [*self.sources, *([self.answer] if self.is_written else [])]
-        signature = {key: STRING for name in names for key in (name, f"{name}_language") if key != self.answer}
+        signature = {key: STRING for name in self.sources for key in (name, f"{name}_language")} | ({"target_language": STRING} if self.is_written else {})
         return {"answer": Endpoint(answer, signature)}
 
     # --- scores ---

@@ -12,12 +12,6 @@ TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "question
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    table = questions.write_questions(tmp_path_factory.mktemp("pictures"), 20)
-    return ingest(table, tmp_path_factory.mktemp("dataset"), {"answer": "label"}, progress=False)
-
-
-@pytest.fixture(scope="module")
 def reading(tmp_path_factory):
     return ingest(questions.write_reading(tmp_path_factory.mktemp("reading"), 60), tmp_path_factory.mktemp("dataset"), progress=False)
 
@@ -49,10 +43,10 @@ TEXT = [
 ]
 
 
-def test_a_closed_set_keeps_the_contract(pictures):
-    task = _task(pictures)
-    image = next(iter(pictures.items("test").as_numpy_iterator()))["image"]["value"][0]
-    testing.check_task(task, _batch(task, pictures), {"answer": [{**row, "image": image} for row in PICTURE]})
+def test_a_closed_set_keeps_the_contract(question_pictures):
+    task = _task(question_pictures)
+    image = next(iter(question_pictures.items("test").as_numpy_iterator()))["image"]["value"][0]
+    testing.check_task(task, _batch(task, question_pictures), {"answer": [{**row, "image": image} for row in PICTURE]})
 
 
 def test_spans_keep_the_contract(reading):
@@ -62,13 +56,13 @@ def test_spans_keep_the_contract(reading):
 
 def test_written_answers_keep_the_contract(reading):
     task = _task(reading, decoder=functools.partial(decoders.text.gru, depth=1), length=6, beams=2, blind=False)
-    rows = [{**row, "answer_language": tag} for row, tag in zip(TEXT, (b"en", b"de", b"fr"))]
+    rows = [{**row, "target_language": tag} for row, tag in zip(TEXT, (b"en", b"de", b"fr"))]
     testing.check_task(task, _batch(task, reading, size=4), {"answer": rows})
 
 
-def test_what_reads_a_part_does_not_move_the_towers(pictures):
-    task = _task(pictures)
-    model, (x, y, _) = task.build(), task.example(_batch(task, pictures))
+def test_what_reads_a_part_does_not_move_the_towers(question_pictures):
+    task = _task(question_pictures)
+    model, (x, y, _) = task.build(), task.example(_batch(task, question_pictures))
     assert set(y) == {"answer", "answer_from_question", "answer_without_question"}
     with tf.GradientTape(persistent=True) as tape:
         outputs = model(x)
@@ -121,10 +115,10 @@ class _Told:
         return {"answer": tf.fill([count], self.said[reader]), "probability": tf.fill([count], 0.5)}
 
 
-def test_scores_by_kind_and_language(pictures):
-    task = _Told(_task(pictures), {"answer": "yes", "answer_from_question": "1", "answer_without_question": ""})
-    scores = answer_scores.score_answers(task, None, batches(pictures, "test", task.features, task.languages, 8))
-    right = [row["answer"]["value"][0].decode() for row in pictures.items("test").as_numpy_iterator()]
+def test_scores_by_kind_and_language(question_pictures):
+    task = _Told(_task(question_pictures), {"answer": "yes", "answer_from_question": "1", "answer_without_question": ""})
+    scores = answer_scores.score_answers(task, None, batches(question_pictures, "test", task.features, task.languages, 8))
+    right = [row["answer"]["value"][0].decode() for row in question_pictures.items("test").as_numpy_iterator()]
     assert scores["answer"]["exact"] == right.count("yes") / len(right) and scores["answer"]["items"] == 4 * len(right)
     assert scores["answer_from_question"]["exact"] == right.count("1") / len(right) and scores["answer_without_question"]["exact"] == 0
     kinds = scores["answer"]["kinds"]
@@ -152,8 +146,8 @@ def test_kinds_of_answers(said, kind):
     assert answer_scores.kind_of_answer(said) == kind
 
 
-def test_linear_models_are_a_baseline(pictures):
-    found = _task(pictures).baseline(pictures, "test")
+def test_linear_models_are_a_baseline(question_pictures):
+    found = _task(question_pictures).baseline(question_pictures, "test")
     assert set(found) == {"answer", "answer_from_question", "answer_without_question"} and all(0 <= one["exact"] <= 1 for one in found.values())
 
 
@@ -165,9 +159,9 @@ def test_linear_models_are_a_baseline(pictures):
         ({"context": "question"}, "Expected `context` for answers that are texts. Received: context=question, and labels; ingest with --field answer=text"),
     ],
 )
-def test_what_cannot_be_asked_is_told(pictures, options, words):
+def test_what_cannot_be_asked_is_told(question_pictures, options, words):
     with pytest.raises(ValueError, match=words):
-        _task(pictures, **options)
+        _task(question_pictures, **options)
 
 
 def test_spans_need_steps_to_point_to(reading):
