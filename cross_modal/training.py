@@ -22,7 +22,7 @@ _COUNTED = 100  # Batches by which it is estimated how many items one has.
 def fit(
     task, dataset, run, *, epochs=20, steps_per_epoch=None, batch_size=64, optimizer="adamw", learning_rate=2e-3, schedule="cosine", warmup=0.1,
     weight_decay=0.01, clipnorm=1.0, ema=None, precision="float32", patience=None, bucket_by=None, batch_tokens=None, cache=True, augment=None, modality_dropout=0.0, mixup=0.0,
-    oversample=None, dropout_after=0.0, start_from=None, jit_compile="auto", seed=0, resume=False, progress=True,
+    oversample=None, dropout_after=0.0, start_from=None, freeze=None, paces=None, jit_compile="auto", seed=0, resume=False, progress=True,
 ):  # fmt: skip
     """Trains a task and saves the best model.
 
@@ -52,6 +52,9 @@ def fit(
         augment: see `batches`, as `modality_dropout`, `mixup` and `oversample`.
         dropout_after: share of the epochs in which nothing is dropped, before (late dropout, Liu et al. 2023, "Dropout Reduces Underfitting").
         start_from: dict of the name of a part of the model, such as a tower, to the folder of a run whose weights it starts with, see `transfer.start_from`.
+        freeze: dict of the name of a part or layer, in which `*` stands for any letters, to a share of the epochs in which it is left as it is, 1 for all; of those that fit
+            the last counts, so that `{"*": 1, "text_head": 0}` trains nothing but that.
+        paces: dict of such a name to the share of the learning rate at which it learns.
         jit_compile: XLA; "auto" is what Keras thinks best for the device.
         seed: of weights, dropout, shuffling and draws.
         resume: whether to go on with the run in the folder; otherwise the folder must hold no run.
@@ -98,6 +101,8 @@ def fit(
         model.compile(optimizer=compiled, jit_compile=jit_compile, **task.objective())
 
     task.regularize(model)
+    if paces:
+        transfer.set_paces(model, paces)
 
     def data(split, seed, start=0, cache=cache):
         sorted_by = {"bucket_by": bucket_by, "tokens": batch_tokens} if seed is not None else {}
@@ -114,6 +119,7 @@ def fit(
     callbacks = [_Schedule(learning_rate, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
     callbacks += [averaged] if averaged else []
     callbacks = [_LateDropout(round(dropout_after * epochs)), *callbacks] if dropout_after else callbacks
+    callbacks = [transfer.Freeze(freeze, epochs), *callbacks] if freeze else callbacks
     if state["epoch"] < epochs and not state["stopped"]:
         validation = data("validation", None) if dataset.splits.get("validation") else None
         model.fit(

@@ -1,6 +1,7 @@
-"""What was learned in one run starts another."""
+"""What was learned in one run starts another, and is kept in it."""
 
 import difflib
+import fnmatch
 import json
 import pathlib
 
@@ -116,3 +117,89 @@ def _check_subwords(folder, name, feature):
     theirs = known.get("config", {}).get("model")
     if feature is not None and theirs is not None and feature.config().get("model") != theirs:
         raise ValueError(f"Expected {name} of {folder} to read the same subwords as here. Received: others, so that what its embeddings mean is something else.")
+
+
+def leaves(model):
+    """Returns the innermost layers of a model that have weights, pairs of a tuple of names, from the outermost part, and the layer."""
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            found += [((layer.name, *path), one) for path, one in leaves(layer)]
+        elif layer.weights:
+            found.append(((layer.name,), layer))
+    return found
+
+
+def settings_of(model, patterns):
+    """Returns what patterns say of the layers of a model.
+
+    Args:
+        model: `keras.Model`.
+        patterns: dict of a name of a layer, or of a part that layers are in, to a value; `*` stands for any letters. Of those that fit a layer the last counts.
+
+    Returns:
+        List of pairs of a layer, see `leaves`, and its value; layers that no pattern fits are left out.
+
+    Raises:
+        ValueError: if a pattern fits none, with the names that there are.
+    """
+    parts = leaves(model)
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(name, pattern) for path, _ in parts for name in path):
+            known = sorted({name for path, _ in parts for name in path if len(path) > 1 or not name[-1].isdigit()})
+            raise ValueError(f"Expected the name of a part or layer: {', '.join(known)}. Received: {pattern}")
+    found = [(layer, [value for pattern, value in patterns.items() if any(fnmatch.fnmatchcase(name, pattern) for name in path)]) for path, layer in parts]
+    return [(layer, values[-1]) for layer, values in found if values]
+
+
+class Freeze(keras.callbacks.Callback):
+    """Leaves layers as they are for a share of the epochs, or for all.
+
+    Args:
+        patterns: dict of a pattern, see `settings_of`, to a share of the epochs, 1 for all.
+        epochs: number of epochs.
+
+    Raises:
+        ValueError: when training begins, if a pattern fits no layer, a share is not between 0 and 1, or nothing is left to train.
+    """
+
+    def __init__(self, patterns, epochs):
+        super().__init__()
+        self.patterns, self.epochs = dict(patterns), epochs
+
+    def on_train_begin(self, logs=None):
+        if any(not 0 <= share <= 1 for share in self.patterns.values()):
+            raise ValueError(f"Expected `freeze` to be a share of the epochs, from 0 to 1, for each part. Received: freeze={self.patterns}")
+        self.shares = settings_of(self.model, self.patterns)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        wanted = [epoch >= share * self.epochs for _, share in self.shares]
+        if wanted != [layer.trainable for layer, _ in self.shares]:
+            for (layer, _), free in zip(self.shares, wanted):
+                layer.trainable = free
+            self.model.make_train_function(force=True)
+        if not self.model.trainable_variables:
+            raise ValueError(f"Expected something to train. Received: freeze={self.patterns}, which leaves nothing in epoch {epoch + 1}")
+
+    def on_train_end(self, logs=None):
+        for layer, _ in self.shares:
+            layer.trainable = True  # For whoever goes on with it.
+
+
+def set_paces(model, patterns):
+    """Lets layers learn at a share of the learning rate.
+
+    Args:
+        model: compiled `keras.Model`.
+        patterns: dict of a pattern, see `settings_of`, to the share.
+
+    Raises:
+        ValueError: if a pattern fits no layer.
+    """
+    shares = {id(weight.value): share for layer, share in settings_of(model, patterns) for weight in layer.trainable_weights}
+    step = type(model.optimizer).update_step
+
+    def update_step(gradient, variable, learning_rate):
+        step(model.optimizer, gradient, variable, learning_rate * shares.get(id(variable), 1.0))
+
+    model.optimizer.update_step = update_step  # A wrapper would have to be saved with the run, under a name of its own.

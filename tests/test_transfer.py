@@ -133,3 +133,71 @@ def test_word_vectors_that_do_not_fit_are_told(learned, tmp_path):
         transfer.start_from(model, {"image_tower": str(tmp_path / "5.vec")}, task.features)
     with pytest.raises(ValueError, match="word vectors of one size. Received: 4, 5"):
         transfer.piece_vectors(task.features["text"], [_vectors(["two"], 4), _vectors(["two"], 5)])
+
+
+def _classifier(learned):
+    features, languages = learned
+    readers = {"image": functools.partial(towers.image.cnn, widths=(4,)), "text": towers.text.bag}
+    return tasks.Classification({name: features[name] for name in ("image", "text", "parity")}, languages, towers=readers, dim=8)
+
+
+def _state(model):
+    """Pairs of the part that each layer is in and its weights."""
+    return [(path[0], layer.get_weights()) for path, layer in transfer.leaves(model)]
+
+
+def _steps(before, after):
+    """Pairs of the part and how far its numbers moved, statistics of normalisation left out."""
+    return [(part, b - a) for (part, old), (_, new) in zip(before, after, strict=True) for a, b in list(zip(old, new))[:2] if a.dtype == np.float32]
+
+
+def _fitted(task, dataset, folder, **options):
+    """The model after some steps, and how far its layers moved."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    before = _state(task.build())
+    options = {"steps_per_epoch": 2, "epochs": 1, "batch_size": 8, "weight_decay": 0.0, **options}
+    model = training.fit(task, dataset, folder, progress=False, **options)
+    return model, _steps(before, _state(model))
+
+
+def test_what_is_frozen_stays_as_it_is(learned, dataset, tmp_path):
+    model, steps = _fitted(_classifier(learned), dataset, tmp_path, freeze={"*": 1, "joined": 0})
+    assert {part for part, _ in steps} == {"image", "text", "joined"} and {part for part, step in steps if step.any()} == {"joined"}
+    assert all(layer.trainable for _, layer in transfer.leaves(model))
+
+
+def test_a_part_is_freed_after_a_share_of_the_epochs(learned, dataset, tmp_path):
+    states = []
+
+    class Look(transfer.Freeze):
+        def on_epoch_end(self, epoch, logs=None):
+            states.append({path[0]: layer.trainable for path, layer in transfer.leaves(self.model)})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfer, "Freeze", Look)
+        _, steps = _fitted(_classifier(learned), dataset, tmp_path, freeze={"text": 0.5}, epochs=4)
+    assert [one["text"] for one in states] == [False, False, True, True] and all(one["image"] for one in states)
+    assert "text" in {part for part, step in steps if step.any()}
+
+
+def test_parts_learn_at_their_pace(learned, dataset, tmp_path):
+    """By plain gradient descent, a step at half the rate is half the step."""
+    options = {"optimizer": "sgd", "steps_per_epoch": 1, "learning_rate": 0.1, "warmup": 0.0, "clipnorm": None, "schedule": "constant"}
+    _, whole = _fitted(_classifier(learned), dataset, tmp_path / "a", **options)
+    _, slower = _fitted(_classifier(learned), dataset, tmp_path / "b", paces={"text": 0.5, "image": 0.0}, **options)
+    shares = {"image": 0.0, "text": 0.5, "joined": 1.0}
+    for (part, a), (_, b) in zip(whole, slower, strict=True):
+        np.testing.assert_allclose(b, a * shares[part], atol=2e-6)
+    assert {part for part, step in whole if step.any()} == set(shares)
+
+
+def test_what_cannot_be_frozen_is_told(learned, dataset, tmp_path):
+    task, options = _classifier(learned), {"steps_per_epoch": 1, "epochs": 1, "batch_size": 4, "progress": False}
+    unknown = "the name of a part or layer: .*image.*text.*Received: sound"
+    for number, (freeze, words) in enumerate((({"sound": 1}, unknown), ({"text": 2}, "a share of the epochs, from 0 to 1"), ({"*": 1}, "something to train"))):
+        with pytest.raises(ValueError, match=words):
+            training.fit(task, dataset, tmp_path / str(number), freeze=freeze, **options)
+    with pytest.raises(ValueError, match=unknown):
+        training.fit(task, dataset, tmp_path / "paces", paces={"sound": 1}, **options)
