@@ -161,6 +161,11 @@ def make_features(config):
         one = dict(one)
         if "kind" in one:
             one["kind"] = _named(one["kind"], {}, f"features.{name}.kind")
+        if "from" in one:
+            run, _, field = str(one.pop("from")).partition("#")
+            known = load_features(run)[0]
+            _check_keys({field or name: None}, known, f"features.{name}.from")
+            one["known"] = known[field or name]
         options[name] = one
     try:
         return learn_features(dataset, list(config["features"]), options)
@@ -209,14 +214,32 @@ def load_task(run):
         FileNotFoundError: if the folder holds no run.
     """
     run = pathlib.Path(run)
-    if not (run / "features.json").exists():
-        raise FileNotFoundError(f"Expected the folder of a run, with run.yaml and features.json. Received: {run}. Make one with `cross-modal train`.")
+    features, languages = load_features(run)
     config = read_config(run / "run.yaml")
-    saved = json.loads((run / "features.json").read_text(encoding="utf-8"))
+    return config, make_task(config, features, languages)
+
+
+def load_features(run):
+    """Makes the features of a run.
+
+    Args:
+        run: folder of the run.
+
+    Returns:
+        Pair of dict of field to `Feature`, and `Language`.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+        ConfigError: if it names what is no feature.
+    """
+    path = pathlib.Path(run) / "features.json"
+    if not path.exists():
+        raise FileNotFoundError(f"Expected the folder of a run, with run.yaml and features.json. Received: {run}. Make one with `cross-modal train`.")
+    saved = json.loads(path.read_text(encoding="utf-8"))
     features = {name: _imported(one["class"], f"the feature {name}")(**one["config"]) for name, one in saved["features"].items()}
     if not all(isinstance(one, Feature) for one in features.values()):
         raise ConfigError(f"Expected features.json to name subclasses of Feature. Received: {[one['class'] for one in saved['features'].values()]}")
-    return config, make_task(config, features, Language(saved["languages"]))
+    return features, Language(saved["languages"])
 
 
 def _parts(module):

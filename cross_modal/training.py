@@ -91,8 +91,9 @@ def fit(
             generator.assign(value)
     else:
         model = _build(task, precision)
-        for part in transfer.start_from(model, start_from or {}, task.features):
+        for part in transfer.start_from(model, start_from or {}, task.features, task.languages.names):
             skipped = f"; not {', '.join(part['skipped'][:5])}{', ...' if len(part['skipped']) > 5 else ''}" if part["skipped"] else ""
+            skipped = f"; {', '.join(part['reshaped'])} in part{skipped}" if part["reshaped"] else skipped
             print(f"{part['part']} starts with {len(part['copied'])} weights, {part['numbers']:,} numbers, of {part['run']}{skipped}", flush=True)
         compiled = _optimizer(
             optimizer, {"learning_rate": learning_rate, "weight_decay": weight_decay, "clipnorm": clipnorm, "use_ema": ema is not None or None, "ema_momentum": ema}

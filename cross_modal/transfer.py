@@ -1,5 +1,6 @@
 """What was learned in one run starts another, and is kept in it."""
 
+import base64
 import difflib
 import fnmatch
 import json
@@ -8,22 +9,26 @@ import pathlib
 import keras
 import numpy as np
 
+from cross_modal.layers import LanguageEmbedding
 from cross_modal.word_vectors import WordVectors
 
 
-def start_from(model, runs, features=()):
+def start_from(model, runs, features=(), languages=()):
     """Copies weights of trained models into a new one, part by part: a tower, the decoder, or whatever layer in it has a name.
 
-    Weights are paired in their order, by name and shape; what has none to pair with stays as it is.
+    Weights are paired in their order, by name and shape; what has none to pair with stays as it is. Where subwords were added to those of the run, its embedding is copied for the
+    others; vectors of languages are copied tag by tag.
 
     Args:
         model: that a task has built.
         runs: dict of the name of a part to the folder of the run that it comes from; `FOLDER#NAME` where it has another name there. Of a tower for texts also a file of word
             vectors, or a list of such, for its embedding; see `piece_vectors`.
         features: dict of field to `Feature` of the new model, to be compared with the run's: a tower knows the subwords that it learned.
+        languages: tags of the new model, in their order.
 
     Returns:
-        List of a dict for each part: `part`, `run`, or the files, `copied` and `skipped`, lists of paths of its weights, and `numbers`, how many were copied.
+        List of a dict for each part: `part`, `run`, or the files, `copied`, `reshaped`, of which some rows are copied, and `skipped`, lists of paths of its weights, and
+        `numbers`, how many were copied.
 
     Raises:
         FileNotFoundError: if a folder holds no run.
@@ -43,21 +48,53 @@ def start_from(model, runs, features=()):
             if wanted not in known:
                 some = [part for part, one in known.items() if isinstance(one, keras.Model) or not part[-1].isdigit()]
                 raise ValueError(f"Expected a part of {whose}: {', '.join(sorted(some))}. Received: {wanted}")
-        _check_subwords(folder, (there or name).removesuffix("_tower"), dict(features).get(name))
-        own, given = here[name].weights, others[there or name].weights
-        keys = [[(one.name, tuple(one.shape)) for one in weights] for weights in (own, given)]
-        pairs = [(a + step, b + step) for a, b, size in difflib.SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks() for step in range(size)]
-        if not pairs:
+        saved = pathlib.Path(folder) / "features.json"
+        saved = json.loads(saved.read_text(encoding="utf-8")) if saved.exists() else {"features": {}, "languages": []}
+        _check_subwords(saved, folder, (there or name).removesuffix("_tower"), dict(features).get(name.removesuffix("_tower")))
+        report.append({"part": name, "run": str(place), **_copied(here[name], others[there or name], list(languages), saved["languages"])})
+        if not report[-1]["copied"] and not report[-1]["reshaped"]:
+            own, given = here[name].weights, others[there or name].weights
             raise ValueError(
-                f"Expected weights of {there or name} in {folder} of the names and shapes of {name}. Received: none of {len(given)}, such as {keys[1][:1]} for {keys[0][:1]}"
+                f"Expected weights of {there or name} in {folder} of the names and shapes of {name}. Received: none of {len(given)}, such as {given[0].path} {given[0].shape}"
+                f" for {own[0].path} {own[0].shape}"
             )
-        for a, b in pairs:
-            own[a].assign(given[b])
-        taken = {a for a, _ in pairs}
-        copied, skipped = ([one.path for a, one in enumerate(own) if (a in taken) == wanted] for wanted in (True, False))
-        numbers = sum(int(keras.ops.size(own[a])) for a in taken)
-        report.append({"part": name, "run": str(place), "copied": copied, "skipped": skipped, "numbers": numbers})
     return report
+
+
+def _copied(part, other, languages, theirs):
+    """Copies the weights of a part, and tells which, as `start_from` does."""
+    own, given = part.weights, other.weights
+    keys = [[(one.name, tuple(one.shape)) for one in weights] for weights in (own, given)]
+    pairs = [(a + step, b + step) for a, b, size in difflib.SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks() for step in range(size)]
+    free = [b for b in range(len(given)) if b not in {b for _, b in pairs}]
+    for a in [a for a in range(len(own)) if a not in {a for a, _ in pairs}]:  # Those of which there are more, or fewer, rows.
+        alike = [b for b in free if given[b].name == own[a].name and len(own[a].shape) == 2 and own[a].shape[1:] == given[b].shape[1:]]
+        if alike and (id(own[a]) in _tagged(part) or (own[a].name == "embeddings" and own[a].shape[0] > given[alike[0]].shape[0])):
+            pairs.append((a, alike[0]))
+            free.remove(alike[0])
+    copied, reshaped, numbers = [], [], 0
+    for a, b in sorted(pairs):
+        value, whole = keras.ops.convert_to_numpy(given[b]), own[a].shape == given[b].shape
+        if id(own[a]) in _tagged(part) and languages and theirs and languages != theirs:
+            rows, whole = [(languages.index(tag), place) for place, tag in enumerate(theirs) if tag in languages], False
+        else:
+            rows = [(place, place) for place in range(len(value))] if not whole else []
+        if not whole:
+            kept = keras.ops.convert_to_numpy(own[a]).copy()
+            for here, there in rows:
+                kept[here] = value[there]
+            value, numbers = kept, numbers + len(rows) * value.shape[1]
+        else:
+            numbers += value.size
+        own[a].assign(value)
+        (copied if whole else reshaped).append(own[a].path)
+    return {"copied": copied, "reshaped": reshaped, "skipped": [one.path for one in own if one.path not in {*copied, *reshaped}], "numbers": numbers}
+
+
+def _tagged(part):
+    """The weights of a part that have a row for each language, by identity."""
+    layers = part._flatten_layers() if isinstance(part, keras.Model) else [part]
+    return {id(one.vectors) for one in layers if isinstance(one, LanguageEmbedding) and one.built}
 
 
 def _from_words(parts, name, paths, features):
@@ -76,7 +113,7 @@ def _from_words(parts, name, paths, features):
     start = keras.ops.convert_to_numpy(found[0])
     vectors = vectors * (start.std() / max(float(vectors[known].std()), 1e-9)) if known.any() else vectors
     found[0].assign(np.where(known[:, None], vectors, start))
-    return {"part": name, "run": ", ".join(map(str, paths)), "copied": [found[0].path], "skipped": [], "numbers": int(known.sum()) * vectors.shape[1]}
+    return {"part": name, "run": ", ".join(map(str, paths)), "copied": [found[0].path], "reshaped": [], "skipped": [], "numbers": int(known.sum()) * vectors.shape[1]}
 
 
 def piece_vectors(feature, given):
@@ -111,12 +148,16 @@ def _parts(model):
     return {one.name: one for one in reversed(list(model._flatten_layers())) if one.weights}
 
 
-def _check_subwords(folder, name, feature):
-    saved = pathlib.Path(folder) / "features.json"
-    known = json.loads(saved.read_text(encoding="utf-8"))["features"].get(name, {}) if saved.exists() else {}
-    theirs = known.get("config", {}).get("model")
-    if feature is not None and theirs is not None and feature.config().get("model") != theirs:
-        raise ValueError(f"Expected {name} of {folder} to read the same subwords as here. Received: others, so that what its embeddings mean is something else.")
+def _check_subwords(saved, folder, name, feature):
+    theirs = saved["features"].get(name, {}).get("config", {}).get("model")
+    ours = None if feature is None else feature.config().get("model")
+    if ours is None or theirs is None or ours == theirs:
+        return
+    if not (hasattr(feature, "pieces") and feature.model.startswith(base64.b64decode(theirs))):  # Subwords that were added stand behind the others.
+        raise ValueError(
+            f"Expected {name} of {folder} to read the same subwords as here. Received: others, so that what its embeddings mean is something else."
+            f" Take them over: features.{name}.from={folder}"
+        )
 
 
 def leaves(model):

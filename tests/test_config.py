@@ -74,3 +74,17 @@ def test_a_text_that_looks_like_a_number_stays_one(tmp_path, learned):
     features, languages = learned
     config.save_run(tmp_path, {"dataset": "12e5", "seed": 3, "training": {"learning_rate": 1e-05}}, {"text": features["text"]}, languages)
     assert config.read_config(tmp_path / "run.yaml") == {"dataset": "12e5", "seed": 3, "training": {"learning_rate": 1e-05}}
+
+
+def test_features_of_another_run_are_taken_over(dataset, learned, tmp_path):
+    """As they are, or with more subwords behind them."""
+    features, languages = learned
+    config.save_run(tmp_path, {}, {"text": features["text"]}, languages)
+    given = {"dataset": str(dataset.path), "features": {"text": {"from": str(tmp_path), "length": 9}}}
+    same = config.make_features(config.resolve(given))[0]["text"]
+    assert same.model == features["text"].model and same.length == 9
+    given["features"]["text"]["extend"] = 5
+    more = config.make_features(config.resolve(given))[0]["text"]
+    assert more.model.startswith(same.model) and same.vocab_size < more.vocab_size <= same.vocab_size + 5
+    with pytest.raises(config.ConfigError, match="features.text.from: expected keys among text. Received: words"):
+        config.make_features(config.resolve({**given, "features": {"text": {"from": f"{tmp_path}#words"}}}))

@@ -1,12 +1,13 @@
 """Weights of one run start another."""
 
+import dataclasses
 import functools
 import json
 
 import numpy as np
 import pytest
 
-from cross_modal import decoders, tasks, towers, training, transfer, word_vectors
+from cross_modal import decoders, features, tasks, towers, training, transfer, word_vectors
 
 
 def _made(learned, kind, dim=8, widths=(4,)):
@@ -83,10 +84,30 @@ def test_what_cannot_be_is_told(learned, run, tmp_path):
         transfer.start_from(model, {"decoder": f"{run}#logit_scale"})
     other = task.features["text"].config()
     saved = json.loads((run / "features.json").read_text(encoding="utf-8"))
-    (tmp_path / "features.json").write_text(json.dumps({**saved, "features": {"text": {"config": {**other, "model": "other"}}}}), encoding="utf-8")
+    (tmp_path / "features.json").write_text(json.dumps({**saved, "features": {"text": {"config": {**other, "model": "b3RoZXI="}}}}), encoding="utf-8")
     (tmp_path / "model.keras").write_bytes((run / "model.keras").read_bytes())
     with pytest.raises(ValueError, match="to read the same subwords as here. Received: others"):
         transfer.start_from(model, {"text": tmp_path}, task.features)
+
+
+def test_added_subwords_and_other_languages_leave_the_known_ones_as_they_were(learned, run):
+    """The embedding has rows for new subwords behind those of the run; languages stand in another order."""
+    import keras
+
+    task, text = _made(learned, "alignment"), learned[0]["text"]
+    more = features.Text(features.extend_subwords(text.model, ["дві собаки біжать", "два коти"] * 3, 30), text.length)
+    names = ["und", *reversed(task.languages.names[1:]), "xx"]
+    other = dataclasses.replace(task, features={**task.features, "text": more}, languages=features.Language(names))
+    model, theirs = other.build(), keras.models.load_model(run / "model.keras")
+    (row,) = transfer.start_from(model, {"text_tower": str(run)}, other.features, names)
+    assert len(row["reshaped"]) == 2 and not row["skipped"]
+    for a, b in zip(_weights(model, "text_tower"), _weights(theirs, "text_tower"), strict=True):
+        if a.shape[0] == more.vocab_size:
+            np.testing.assert_array_equal(a[: text.vocab_size], b)
+        elif a.shape[0] == len(names):
+            np.testing.assert_array_equal(a[names.index("fr")], b[task.languages.names.index("fr")])
+        else:
+            np.testing.assert_array_equal(a, b)
 
 
 def _vectors(words, dim, seed=0):

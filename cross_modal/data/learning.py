@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from cross_modal.features import Audio, Cleaner, Image, Label, Language, Text, learn_subwords
+from cross_modal.features import Audio, Cleaner, Image, Label, Language, Text, extend_subwords, learn_subwords
 from cross_modal.features.label import UNDETERMINED
 
 _LARGEST = 64  # Pixels of the longer side of pictures, where nothing else is asked for: what two cores can train on.
@@ -21,7 +21,8 @@ def learn_features(dataset, fields=None, options=()):
         options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64,
             and its `channels` are 1 where the first 100 pictures are all grey. For text also `vocab_size` and `units`, and `stop_words` may
             be a list of languages, or True for those of the field, whose usual words are taken; or `like`, another field of texts, to have the same subwords, which are then
-            learned of both, and be cleaned alike. `kind` there is a subclass of `Feature` to take instead of the usual one.
+            learned of both, and be cleaned alike. With `known`, a `Feature` of an earlier run is taken as it is, but for what else is given; of texts that may be `extend`, most
+            subwords to be added for these texts, see `extend_subwords`. `kind` there is a subclass of `Feature` to take instead of the usual one.
 
     Returns:
         Pair of dict of field to `Feature`, in the order of `fields`, and `Language` of all tags in the dataset.
@@ -48,6 +49,8 @@ def learn_features(dataset, fields=None, options=()):
 def _feature(dataset, name, options, others=()):
     """The feature of a field; its subwords are learned of the texts of other fields too."""
     kind, options = dataset.fields[name].kind, dict(options)
+    if "known" in options:
+        return _known(dataset, name, options)
     custom = options.pop("kind", None)
     if custom is not None:
         return custom(**options)
@@ -64,6 +67,18 @@ def _feature(dataset, name, options, others=()):
     if kind == "image":
         return Image(**{**_seen(dataset, name, options), **options})
     return Audio(**options)
+
+
+def _known(dataset, name, options):
+    feature, more = options.pop("known"), options.pop("extend", None)
+    if feature.kind != dataset.fields[name].kind or (more is not None and not hasattr(feature, "pieces")):
+        raise ValueError(
+            f"Expected a feature of {dataset.fields[name].kind} to know {name} by{'' if more is None else ', and one of subwords to extend'}. Received: {feature.kind}"
+        )
+    config = {**feature.config(), **options}
+    if more is not None:
+        config["model"] = extend_subwords(feature.model, _cleaned(feature.cleaner, dataset.values("train", name)), more)
+    return type(feature)(**config)
 
 
 def _seen(dataset, name, options):

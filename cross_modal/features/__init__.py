@@ -10,4 +10,5 @@ from cross_modal.features.label import Label as Label
 from cross_modal.features.label import Language as Language
 from cross_modal.features.pretrained import PretrainedText as PretrainedText
 from cross_modal.features.text import Text as Text
+from cross_modal.features.text import extend_subwords as extend_subwords
 from cross_modal.features.text import learn_subwords as learn_subwords

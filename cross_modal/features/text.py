@@ -3,6 +3,7 @@
 import base64
 import functools
 import io
+import struct
 import unicodedata
 
 import numpy as np
@@ -124,3 +125,38 @@ def learn_subwords(texts, vocab_size=None, units="subwords"):
         pad_id=0, unk_id=1, bos_id=2, eos_id=3, num_threads=2, minloglevel=2,
     )  # fmt: skip
     return model.getvalue()
+
+
+def extend_subwords(model, texts, more):
+    """Adds subwords of other texts, such as those of another language, to a SentencePiece model; what was there keeps its ids.
+
+    Args:
+        model: serialised model of subwords (unigram).
+        texts: iterable of strings, of the training split alone.
+        more: most subwords to add, characters that the model lacks first.
+
+    Returns:
+        The serialised model, bytes.
+
+    Raises:
+        ValueError: if there is no text, or `more` is less than 1.
+    """
+    if more < 1:
+        raise ValueError(f"Expected `more` to be at least 1 subword. Received: more={more}")
+    texts = list(texts)
+    old, new = (sentencepiece.SentencePieceProcessor(model_proto=one) for one in (model, learn_subwords(texts, None)))
+    known = {old.id_to_piece(number) for number in range(old.vocab_size())}
+    found = [
+        (new.id_to_piece(number), new.get_score(number)) for number in range(new.vocab_size()) if not (new.is_control(number) or new.is_byte(number) or new.is_unknown(number))
+    ]
+    found = sorted((one for one in found if one[0] not in known), key=lambda one: (len(one[0]) > 1, -one[1]))[:more]
+    # A serialised message may be followed by more of what it has a list of: field 1 of `ModelProto`, pieces, each with its text, field 1, and its score, field 2.
+    for piece, score in found:
+        raw = piece.encode()
+        body = b"\x0a" + _varint(len(raw)) + raw + b"\x15" + struct.pack("<f", score)
+        model += b"\x0a" + _varint(len(body)) + body
+    return model
+
+
+def _varint(number):
+    return bytes([number]) if number < 128 else bytes([number % 128 + 128]) + _varint(number // 128)

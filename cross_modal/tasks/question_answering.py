@@ -83,7 +83,7 @@ class QuestionAnswering(Task):
             raise ValueError(f"Expected `answer` to be a field of labels or texts: {', '.join(self.features)}. Received: answer={self.answer}")
         if self.context and self.is_closed:
             raise ValueError(f"Expected `context` for answers that are texts. Received: context={self.context}, and labels; ingest with --field {self.answer}=text")
-        if lacking := [name for name in self.sources if name not in self.towers]:
+        if lacking := [name for name in self.sources if self._tower_of(name) not in self.towers]:
             raise ValueError(f"Expected a tower for each field that is read. Received: none for {', '.join(lacking)}")
         if len(self.sources) < 2:
             raise ValueError(f"Expected a field that the question is about. Received: only {', '.join(self.features)}")

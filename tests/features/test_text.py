@@ -146,3 +146,14 @@ def test_small_units_come_back_as_they_were(units, first, second):
 def test_units_must_be_known():
     with pytest.raises(ValueError, match="one of subwords, characters, bytes. Received: units=words"):
         features.learn_subwords(["one"], units="words")
+
+
+def test_extended_subwords_keep_the_ids_of_what_was_there(model, text):
+    texts = ["дві собаки біжать", "два коти сидять на килимі"] * 5
+    more = features.Text(features.extend_subwords(model, texts, 60), 32)
+    assert text.vocab_size < more.vocab_size <= text.vocab_size + 60 and ids(more, "one hundred dogs") == ids(text, "one hundred dogs")
+    assert len(ids(more, texts[0])) < len(ids(text, texts[0])) and max(ids(more, texts[0])) >= text.vocab_size
+    assert more.detokenize(tf.constant([ids(more, "два коти")])).numpy()[0].decode() == "два коти"
+    assert features.extend_subwords(model, texts, 1).startswith(model)
+    with pytest.raises(ValueError, match="Expected `more` to be at least 1 subword. Received: more=0"):
+        features.extend_subwords(model, texts, 0)
