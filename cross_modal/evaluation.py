@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from cross_modal import report
+from cross_modal import pages
 from cross_modal.data import batches
 
 
@@ -30,9 +30,9 @@ def evaluate(task, model, dataset, split="test", batch_size=64, run=None, baseli
     if path and predictions is not None:
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions)
         path.with_name(f"predictions-{split}.jsonl").write_text(lines, encoding="utf-8")
-        report.predictions_page(predictions, dataset, split, path.with_name(f"predictions-{split}.html"))
+        pages.predictions_page(predictions, dataset, split, path.with_name(f"predictions-{split}.html"))
     if path and examples is not None:
-        report.examples_page(examples, task.features, path.with_name(f"examples-{split}.html"), f"What is made again of {split}")
+        pages.examples_page(examples, task.features, path.with_name(f"examples-{split}.html"), f"What is made again of {split}")
     plain = (kept.get(split, {}).get("baseline") or task.baseline(dataset, split)) if baseline else {}
     scores |= {"baseline": plain} if plain else {}
     if path:

@@ -31,7 +31,7 @@ def score_patterns(task, model, batches):
         Dict of `patterns`, a list of dicts: `given` and `field`, names; `missing`, whether the field is not given; `explained`, at most 1: the share of the variance over
         these items that is explained, 0 where their mean would do as well, and of texts the share of the cross-entropy by the frequencies of subwords in each language, of which
         what a decoder knows of the languages alone explains some; `items`; and `mse`, or of texts `exact`, `cer` and `nats` a subword; of
-        sounds also `seconds`, by which its length is wrong. `reconstruction`, dict of field to its error when all is given. `examples`, see `report.examples_page`.
+        sounds also `seconds`, by which its length is wrong. `reconstruction`, dict of field to its error when all is given. `examples`, see `pages.examples_page`.
     """
     run = tf.function(functools.partial(_made, task, model), reduce_retracing=True)
     tallies, examples = {(pattern, name): _Tally(task.features[name]) for pattern in task.patterns for name in task.features}, []

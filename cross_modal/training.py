@@ -12,6 +12,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from cross_modal import transfer
+from cross_modal.callbacks import SCHEDULES, Freeze, LateDropout, Schedule
 from cross_modal.data import batches
 
 _STATE = "checkpoints/state.json"
@@ -38,7 +39,7 @@ def fit(
         batch_size: items in a batch; at most the items of the training split are taken.
         optimizer: name of a Keras optimizer, such as "sgd", "adamw", "nadam"; or a dict of `name` and its other arguments.
         learning_rate: at its highest.
-        schedule: how it falls, see `SCHEDULES`.
+        schedule: how it falls, see `callbacks.SCHEDULES`.
         warmup: share of the steps in which it rises, linearly, before.
         weight_decay: of the optimizer.
         clipnorm: largest norm of each weight's gradient, or None.
@@ -117,10 +118,10 @@ def fit(
     if ema is not None and not state["epoch"]:
         _average_statistics(model, next(iter(data("train", None, cache=False)))[0], ema)
     averaged = keras.callbacks.SwapEMAWeights() if ema is not None else None
-    callbacks = [_Schedule(learning_rate, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
+    callbacks = [Schedule(learning_rate, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
     callbacks += [averaged] if averaged else []
-    callbacks = [_LateDropout(round(dropout_after * epochs)), *callbacks] if dropout_after else callbacks
-    callbacks = [transfer.Freeze(freeze, epochs), *callbacks] if freeze else callbacks
+    callbacks = [LateDropout(round(dropout_after * epochs)), *callbacks] if dropout_after else callbacks
+    callbacks = [Freeze(freeze, epochs), *callbacks] if freeze else callbacks
     if state["epoch"] < epochs and not state["stopped"]:
         validation = data("validation", None) if dataset.splits.get("validation") else None
         model.fit(
@@ -131,16 +132,6 @@ def fit(
         model.load_weights(run / _BEST)
     model.save(run / "model.keras")
     return model
-
-
-# How much of the highest learning rate is left: functions of the share of the steps since it was reached, and of the number of steps, then and now.
-SCHEDULES = {
-    "cosine": lambda share, rise, step: 0.5 * (1 + math.cos(math.pi * share)),
-    "linear": lambda share, rise, step: 1 - share,
-    "exponential": lambda share, rise, step: 0.01**share,
-    "inverse_sqrt": lambda share, rise, step: math.sqrt(rise / (step + 1)),
-    "constant": lambda share, rise, step: 1.0,
-}
 
 
 def _items_of(data):
@@ -181,52 +172,6 @@ def _optimizer(given, settings):
     except (ValueError, TypeError) as error:
         known = sorted(key for key, one in vars(keras.optimizers).items() if isinstance(one, type) and issubclass(one, keras.optimizers.Optimizer) and key != "Optimizer")
         raise ValueError(f"Expected `optimizer` to be one of {', '.join(known)}, or a dict of name and its arguments. Received: optimizer={given!r} ({error})") from error
-
-
-class _Schedule(keras.callbacks.Callback):
-    """Sets the learning rate of each step: a line up, then down by a schedule.
-
-    A Keras schedule is traced once for each weight, which doubles the time until the first step.
-    """
-
-    def __init__(self, highest, schedule, warmup, steps, epochs):
-        super().__init__()
-        self.highest, self.schedule, self.steps, self.all = highest, schedule, steps, steps * epochs
-        self.rise = max(1, round(warmup * self.all))
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.model.optimizer.learning_rate.assign(self.at(self.epoch * self.steps + batch))
-
-    def at(self, step):
-        """Returns the learning rate of a step, counted from 0."""
-        if step < self.rise:
-            return self.highest * (step + 1) / self.rise
-        return self.highest * self.schedule((step - self.rise) / max(1, self.all - self.rise), self.rise, step)
-
-
-class _LateDropout(keras.callbacks.Callback):
-    """Drops nothing in the first epochs. Between epochs the rates are as they were, as what is saved then is gone on with."""
-
-    def __init__(self, first):
-        super().__init__()
-        self.first = first  # Number of the first epoch that drops.
-
-    def on_train_begin(self, logs=None):
-        self.rates = [(layer, layer.rate) for layer in self.model._flatten_layers() if isinstance(layer, keras.layers.Dropout)]
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch < self.first:
-            for layer, _ in self.rates:
-                layer.rate = 0.0
-        elif epoch == self.first:
-            self.model.make_train_function(force=True)  # It was traced without dropout.
-
-    def on_epoch_end(self, epoch, logs=None):
-        for layer, rate in self.rates:
-            layer.rate = rate
 
 
 def _checkpoint(run, epoch):

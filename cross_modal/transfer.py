@@ -193,40 +193,6 @@ def settings_of(model, patterns):
     return [(layer, values[-1]) for layer, values in found if values]
 
 
-class Freeze(keras.callbacks.Callback):
-    """Leaves layers as they are for a share of the epochs, or for all.
-
-    Args:
-        patterns: dict of a pattern, see `settings_of`, to a share of the epochs, 1 for all.
-        epochs: number of epochs.
-
-    Raises:
-        ValueError: when training begins, if a pattern fits no layer, a share is not between 0 and 1, or nothing is left to train.
-    """
-
-    def __init__(self, patterns, epochs):
-        super().__init__()
-        self.patterns, self.epochs = dict(patterns), epochs
-
-    def on_train_begin(self, logs=None):
-        if any(not 0 <= share <= 1 for share in self.patterns.values()):
-            raise ValueError(f"Expected `freeze` to be a share of the epochs, from 0 to 1, for each part. Received: freeze={self.patterns}")
-        self.shares = settings_of(self.model, self.patterns)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        wanted = [epoch >= share * self.epochs for _, share in self.shares]
-        if wanted != [layer.trainable for layer, _ in self.shares]:
-            for (layer, _), free in zip(self.shares, wanted):
-                layer.trainable = free
-            self.model.make_train_function(force=True)
-        if not self.model.trainable_variables:
-            raise ValueError(f"Expected something to train. Received: freeze={self.patterns}, which leaves nothing in epoch {epoch + 1}")
-
-    def on_train_end(self, logs=None):
-        for layer, _ in self.shares:
-            layer.trainable = True  # For whoever goes on with it.
-
-
 def set_paces(model, patterns):
     """Lets layers learn at a share of the learning rate.
 

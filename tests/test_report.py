@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cross_modal import report
+from cross_modal import pages, report
 
 
 @pytest.mark.parametrize("patterns", [{}, {"image": {"accuracy": 0.5}, "text": {"accuracy": 0.75}, "image+text": {"accuracy": 1.0}}])
@@ -29,7 +29,7 @@ def test_texts_are_shown_with_what_they_are_from(dataset, tmp_path):
         {**row, "route": "audio:fr->text:de", "source": {"audio:fr": None}, "hypothesis": "best", "chrf": 100.0},
         *({**row, "route": "text:en->text:de", "source": {"text:en": "two & two"}, "hypothesis": f"text {number}", "chrf": 50.0} for number in range(40)),
     ]
-    page = report.predictions_page(rows, dataset, "test", tmp_path / "page.html", count=4).read_text(encoding="utf-8")
+    page = pages.predictions_page(rows, dataset, "test", tmp_path / "page.html", count=4).read_text(encoding="utf-8")
     sorts = dict(zip(("best", "worst", "drawn"), page.split("<h2>")[1:]))
     assert "42 texts" in page and all(one.count("<tr>") == 5 for one in sorts.values()) and "<b>" not in page
     for one in sorts.values():  # Routes take turns: one with a single text is there too.

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from cross_modal import tasks, towers, training
+from cross_modal import callbacks, tasks, towers, training
 from cross_modal.training import fit
 
 
@@ -100,7 +100,7 @@ def test_the_seed_decides_the_weights(task, dataset, whole, tmp_path):
     [("cosine", 0.5, 0.0), ("linear", 0.5, 0.0), ("exponential", 0.1, 0.01), ("inverse_sqrt", (10 / 56) ** 0.5, 10**-0.5), ("constant", 1.0, 1.0)],
 )
 def test_the_learning_rate_rises_and_falls(name, middle, end):
-    schedule = training._Schedule(1.0, training.SCHEDULES[name], 0.1, steps=10, epochs=10)
+    schedule = callbacks.Schedule(1.0, callbacks.SCHEDULES[name], 0.1, steps=10, epochs=10)
     assert schedule.at(0) == pytest.approx(0.1) and schedule.at(9) == pytest.approx(1.0)
     assert schedule.at(55) == pytest.approx(middle, abs=1e-3) and schedule.at(99) == pytest.approx(end, abs=0.015)
 

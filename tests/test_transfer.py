@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from cross_modal import decoders, features, tasks, towers, training, transfer, word_vectors
+from cross_modal import callbacks, decoders, features, tasks, towers, training, transfer, word_vectors
 
 
 def _made(learned, kind, dim=8, widths=(4,)):
@@ -192,12 +192,12 @@ def test_what_is_frozen_stays_as_it_is(learned, dataset, tmp_path):
 def test_a_part_is_freed_after_a_share_of_the_epochs(learned, dataset, tmp_path):
     states = []
 
-    class Look(transfer.Freeze):
+    class Look(callbacks.Freeze):
         def on_epoch_end(self, epoch, logs=None):
             states.append({path[0]: layer.trainable for path, layer in transfer.leaves(self.model)})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transfer, "Freeze", Look)
+        patch.setattr(training, "Freeze", Look)
         _, steps = _fitted(_classifier(learned), dataset, tmp_path, freeze={"text": 0.5}, epochs=4)
     assert [one["text"] for one in states] == [False, False, True, True] and all(one["image"] for one in states)
     assert "text" in {part for part, step in steps if step.any()}

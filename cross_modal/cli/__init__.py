@@ -21,6 +21,15 @@ _VERBS = {
         "cross-modal tune dataset --run saved_models/tuned --task classification --minutes 30\n"
         "  cross-modal tune dataset --run saved_models/tuned --between training.learning_rate=[1e-4,1e-2] --choose towers.text.kind=[lstm,bag]",
     ),
+    "transfer": (
+        "train on each language, and ask each model in all languages",
+        "cross-modal transfer dataset --run saved_models/languages --task classification --field text --languages de,en,fr",
+    ),
+    "few-shot": (
+        "train on a few items of each class, with what another run learned and without",
+        "cross-modal few-shot dataset --run saved_models/few --task classification --label label"
+        " --set training.start_from.text=saved_models/first --set features.text.from=saved_models/first",
+    ),
     "evaluate": ("score a run on a split", "cross-modal evaluate saved_models/first --split test"),
     "predict": (
         "answer for the items of a table, one JSON line each",
@@ -77,7 +86,8 @@ def main(arguments=None):
     try:
         if options.verb not in _WITHOUT_TENSORFLOW:
             _load_quietly()
-        next(getattr(part, options.verb) for part in (data, runs, texts, vectors, questions) if hasattr(part, options.verb))(options)
+        verb = options.verb.replace("-", "_")
+        next(getattr(part, verb) for part in (data, runs, texts, vectors, questions) if hasattr(part, verb))(options)
     except (ValueError, KeyError, OSError, ModuleNotFoundError) as error:
         if options.debug:
             raise
@@ -89,6 +99,8 @@ def main(arguments=None):
             "train": " It goes on with --resume.",
             "ingest": " It goes on when it is started again.",
             "tune": " It goes on when it is started again.",
+            "transfer": " It goes on when it is started again.",
+            "few-shot": " It goes on when it is started again.",
             "predict": " With --out it goes on when it is started again.",
         }
         print(f"cross-modal {options.verb}: stopped.{onward.get(options.verb, '')}", file=sys.stderr)

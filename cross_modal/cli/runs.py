@@ -14,7 +14,7 @@ XLA_HELP = "let XLA compile what writes: seconds for each new shape, then some t
 
 def add_arguments(verbs):
     """Adds the arguments of the verbs here; `verbs` is a dict of name to parser."""
-    for name in ("train", "tune"):
+    for name in ("train", "tune", "transfer", "few-shot"):
         add = verbs[name].add_argument
         add("dataset", nargs="?", help="folder of the dataset; may stand in --config instead")
         add("--run", required=True, help="folder of the run")
@@ -26,6 +26,16 @@ def add_arguments(verbs):
     add("--trials", type=int, default=20, help="most trials (%(default)s)")
     add("--between", action="append", default=[], metavar="A.B=[LOW,HIGH]", help="a number to search for; may be repeated; the learning rate, where nothing is named")
     add("--choose", action="append", default=[], metavar="A.B=[V,V,...]", help="values to choose among; may be repeated; the size, where nothing is named")
+    for name in ("transfer", "few-shot"):
+        add = verbs[name].add_argument
+        add("--split", default="test", help="what is asked (%(default)s)")
+        add("--seeds", type=int, default=1 if name == "transfer" else 5, help="how many models of each sort (%(default)s)")
+    add = verbs["transfer"].add_argument
+    add("--field", default="text", help="of texts or recordings, of which a model is shown one language (%(default)s)")
+    add("--languages", help="tags with commas between; all of the field")
+    add = verbs["few-shot"].add_argument
+    add("--label", default="label", help="field of the classes (%(default)s)")
+    add("--sizes", default="1,5,10,50", help="items of each class, with commas between (%(default)s)")
     add = verbs["train"].add_argument
     add("--resume", action="store_true", help="go on with the run in the folder")
     for name in ("evaluate", "predict", "search", "export"):
@@ -104,6 +114,42 @@ def tune(options):
     print(f"\nbest on validation: trial {best['trial']}, {best['merit']:.4f}; as it was: {first['merit']:.4f}.", end=" ")
     print(f"Of {len(rows)} trials the best looks better than it is: the test split tells.")
     print(f"{options.run}: the run of the best trial, tune.csv, tune.png, trials. Next: cross-modal evaluate {options.run}")
+
+
+def transfer(options):
+    from cross_modal import report, studies
+
+    task, dataset, keys, run = _prepared(options)
+    languages = options.languages.split(",") if options.languages else ()
+    rows = studies.language_matrix(task, dataset, run, options.field, languages, options.split, options.seeds, sys.stderr.isatty(), **keys)
+    picture = report.matrix_picture(rows, run / "languages.png", f"asked: {options.split}")
+    print(f"{studies.matrix_table(rows)}\n\n{picture}; languages.json has each model's")
+
+
+def few_shot(options):
+    from cross_modal import report, studies
+
+    task, dataset, keys, run = _prepared(options)
+    sizes, start = [int(size) for size in options.sizes.split(",")], keys.pop("start_from")
+    rows = studies.few_shot(task, dataset, run, options.label, start, sizes, options.split, options.seeds, sys.stderr.isatty(), **keys)
+    picture = report.few_shot_picture(rows, run / "few-shot.png", f"asked: {options.split}")
+    print(f"{studies.few_shot_table(rows)}\n\n{picture}; few-shot.json has each model's")
+
+
+def _prepared(options):
+    """The task, the dataset, keywords of `training.fit` and the folder; of a folder that was begun, the features that it has."""
+    from cross_modal import config
+    from cross_modal.data import Dataset
+
+    run, full = pathlib.Path(options.run), _configured(options)
+    if (run / "run.yaml").exists():
+        if config.read_config(run / "run.yaml") != full:
+            raise FileExistsError(f"Expected a new folder, or one that was begun with the same settings. Received: {run}")
+        features, languages = config.load_features(run)
+    else:
+        features, languages = config.make_features(full)
+        config.save_run(run, full, features, languages)
+    return config.make_task(full, features, languages), Dataset(full["dataset"]), full["training"], run
 
 
 def load_run(run, xla=False):

@@ -1,8 +1,10 @@
 """A dataset on disk, as `ingest` leaves it."""
 
+import copy
 import os
 import pathlib
 
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
@@ -37,6 +39,7 @@ class Dataset:
             metadata = self._builder.info.metadata
             self.fingerprint, self.source, self.table = metadata["fingerprint"], metadata["source"], metadata["table"]
             self.fields = {one["name"]: schema.Field(one["name"], one["kind"], tuple(one["languages"]), tuple(one["labels"])) for one in metadata["fields"]}
+            self._ids, self._languages = {}, {}
             self.splits = {name: info.num_examples for name, info in self._builder.info.splits.items()}
             for info in self._builder.info.splits.values():
                 size = sum(os.path.getsize(path) for path in info.filepaths)
@@ -67,8 +70,41 @@ class Dataset:
         """
         if split not in self.splits:
             raise KeyError(f"Expected one of the splits {', '.join(self.splits)} of {self.path}. Received: {split}")
+        items = self._chosen(split)  # How many are left must be known: Keras warns where an epoch ends before it was told.
+        return items.apply(tf.data.experimental.assert_cardinality(self.splits[split])) if split in self._ids or split in self._languages else items
+
+    def _chosen(self, split):
         config = tfds.ReadConfig(try_autocache=False, add_tfds_id=False, interleave_cycle_length=1)
-        return self._builder.as_dataset(split=split, shuffle_files=False, read_config=config)
+        items = self._builder.as_dataset(split=split, shuffle_files=False, read_config=config)
+        if split in self._ids:
+            ids = sorted(self._ids[split]) or [""]
+            table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(ids, [True] * len(ids)), False)
+            items = items.filter(lambda item: table.lookup(item["id"]))
+        for field, tags in self._languages.get(split, {}).items():
+            items = items.map(lambda item, field=field, tags=tags: {**item, field: _in_languages(item[field], tags)})
+            items = items.filter(lambda item, field=field: tf.size(item[field]["language"]) > 0)
+        return items
+
+    def only(self, ids=(), languages=()):
+        """Returns the dataset with a part of its items and views; what `describe` says stays that of the whole.
+
+        Args:
+            ids: dict of split to the ids of the items that are left, str.
+            languages: dict of split to a dict of field to the tags of its views that are left; items without such a view are left out.
+
+        Returns:
+            `Dataset`.
+
+        Raises:
+            KeyError: if there is no such split.
+        """
+        ids, languages = dict(ids), dict(languages)
+        if unknown := [name for name in (*ids, *languages) if name not in self.splits]:
+            raise KeyError(f"Expected splits among {', '.join(self.splits)}. Received: {', '.join(unknown)}")
+        part = copy.copy(self)
+        part._ids, part._languages = {**self._ids, **ids}, {**self._languages, **languages}
+        part.splits = {name: sum(1 for _ in part._chosen(name)) if name in ids or name in languages else count for name, count in self.splits.items()}
+        return part
 
     def values(self, split, field):
         """Yields `(value, language)` of every view of a field in a split: bytes and str."""
@@ -83,3 +119,9 @@ class Dataset:
             Dict, see `summary.summarize`, of `splits`, `views`, `sizes`, `labels`, `quarantined`, `lacking`, `odd`, `leaks` and `table`.
         """
         return self._builder.info.metadata["summary"]
+
+
+def _in_languages(views, tags):
+    """The views of a field in some languages."""
+    chosen = tf.reduce_any(views["language"][:, None] == tf.constant(list(tags), tf.string), 1)
+    return {key: tf.boolean_mask(value, chosen) for key, value in views.items()}

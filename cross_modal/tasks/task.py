@@ -87,7 +87,7 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def score(self, model, batches) -> dict:
         """Measures the model on batches of all views, one pass; returns plain values that JSON can hold. Under `predictions` may stand a list of dicts, a
-        row for each answer; under `examples`, items for `report.examples_page`."""
+        row for each answer; under `examples`, items for `pages.examples_page`."""
 
     @abc.abstractmethod
     def merit(self, scores) -> float:

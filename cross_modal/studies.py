@@ -1,0 +1,193 @@
+"""What transfer is worth: models trained on one language and asked in others, and on few items, with and without what was learned elsewhere."""
+
+import json
+import pathlib
+
+import numpy as np
+import scipy.stats
+from tqdm import tqdm
+
+from cross_modal import training
+from cross_modal.data import batches
+from cross_modal.words import words_of
+
+_EVERY = "all"  # What stands for all languages at once.
+
+
+def language_matrix(task, dataset, run, field="text", languages=(), split="test", seeds=1, progress=True, **options):
+    """Trains a model on each language, and one on all, and asks each in all languages.
+
+    What is done stays in the folder: a call that was stopped goes on.
+
+    Args:
+        task: `Task`, whose features know all languages.
+        dataset: `Dataset`.
+        run: folder for the models and `languages.json`.
+        field: of texts or recordings, of which one language alone is shown.
+        languages: tags; all of the field.
+        split: that is asked.
+        seeds: how many models for each.
+        progress: whether to show a progress bar.
+        options: of `training.fit`.
+
+    Returns:
+        List of dicts: `train`, a tag or "all", `test`, a tag; `merit`, mean over the seeds (see the task's `merit`), `sd`, and `gap`, how much less it is than that of the model
+        trained on the language that is asked; `interval`, of the first seed, between what 95 % of tables like this have it, where the task tells; `unknown`, the share of the
+        words asked that are in no training text; `items`.
+
+    Raises:
+        ValueError: if the field lacks a language, or has fewer than two.
+    """
+    field_tags = dataset.fields[field].languages if field in dataset.fields else ()
+    languages = list(languages) or list(field_tags)
+    if len(languages) < 2 or not set(languages) <= set(field_tags):
+        raise ValueError(f"Expected two languages or more of {field}: {', '.join(field_tags) or 'it has none'}. Received: {', '.join(languages) or 'none'}")
+    kept = _Kept(pathlib.Path(run) / "languages.json")
+    asked = {tag: dataset.only(languages={split: {field: [tag]}}) for tag in languages}
+    texts = dataset.fields[field].kind == "text"
+    known, said = ({tag: _words(dataset, part, field, tag) if texts else [] for tag in languages} for part in ("train", split))
+    for train in tqdm([*languages, _EVERY], desc="languages", disable=not progress):
+        tags = languages if train == _EVERY else [train]
+        shown = dataset.only(languages={name: {field: tags} for name in ("train", "validation") if name in dataset.splits})
+        for seed in range(seeds):
+            if all(kept.has(train, tag, seed) for tag in languages):
+                continue
+            model = _fitted(task, shown, pathlib.Path(run) / f"{train}-{seed}", seed, options)
+            for tag in languages:
+                scores = task.score(model, batches(asked[tag], split, task.features, task.languages, 64, cache=False, again=task.again, raw=bool(task.again)))
+                kept.add(train, tag, seed, task.merit(scores), interval=_interval(scores), items=asked[tag].splits[split])
+    rows = []
+    for train in (*languages, _EVERY):
+        for tag in languages:
+            found = [kept.of(train, tag, seed) for seed in range(seeds)]
+            merits, own = [one["merit"] for one in found], np.mean([kept.of(tag, tag, seed)["merit"] for seed in range(seeds)])
+            row = {"train": train, "test": tag, "merit": float(np.mean(merits)), "sd": float(np.std(merits)), "gap": float(own - np.mean(merits))}
+            seen = {word for name in (languages if train == _EVERY else [train]) for word in known[name]}
+            unknown = sum(word not in seen for word in said[tag]) / len(said[tag]) if said[tag] else None
+            rows.append({**row, "interval": found[0]["interval"], "unknown": unknown, "items": found[0]["items"]})
+    return rows
+
+
+def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split="test", seeds=5, progress=True, **options):
+    """Trains on a few items of each class, with what was learned elsewhere and without.
+
+    What is done stays in the folder: a call that was stopped goes on.
+
+    Args:
+        task: `Task`.
+        dataset: `Dataset`.
+        run: folder for the models and `few-shot.json`.
+        label: field of the classes.
+        start_from: what the models with transfer start with, see `transfer.start_from`.
+        sizes: items of each class.
+        split: that is asked.
+        seeds: how many models of each sort; each has other items.
+        progress: whether to show a progress bar.
+        options: of `training.fit`; `freeze` and `paces` count for the models with transfer alone.
+
+    Returns:
+        List of dicts: `per_class`, `transfer`, whether with; `merit`, mean over the seeds, `sd`, and `interval` of the mean, 95 % by Student's t.
+
+    Raises:
+        ValueError: if the label has no class with as many items, or there is nothing to start from.
+    """
+    if not start_from:
+        raise ValueError("Expected `start_from`, what the models with transfer start with, such as {'text': 'saved_models/first'}. Received: none")
+    kept, classes = _Kept(pathlib.Path(run) / "few-shot.json"), _classes(dataset, label)
+    if not classes or max(map(len, classes.values())) < min(sizes):
+        raise ValueError(f"Expected {min(sizes)} training items or more of a class of {label}. Received: {max(map(len, classes.values()), default=0)} at most")
+    turns = [(size, seed, transfer) for size in sizes for seed in range(seeds) for transfer in (False, True)]
+    for size, seed, transfer in tqdm(turns, desc="few shots", disable=not progress):
+        if kept.has(size, transfer, seed):
+            continue
+        chance = np.random.default_rng(seed)
+        ids = [one for some in classes.values() for one in chance.permutation(some)[:size].tolist()]
+        shown = dataset.only(ids={"train": ids, **({"validation": []} if "validation" in dataset.splits else {})})
+        own = {"start_from": start_from} if transfer else {"freeze": None, "paces": None}
+        model = _fitted(task, shown, pathlib.Path(run) / f"{size}-{'with' if transfer else 'without'}-{seed}", seed, {**options, **own})
+        scores = task.score(model, batches(dataset, split, task.features, task.languages, 64, cache=False, again=task.again, raw=bool(task.again)))
+        kept.add(size, transfer, seed, task.merit(scores))
+    rows = []
+    for size in sizes:
+        for transfer in (False, True):
+            merits = [kept.of(size, transfer, seed)["merit"] for seed in range(seeds)]
+            row = {"per_class": size, "transfer": transfer, "merit": float(np.mean(merits)), "sd": float(np.std(merits)), "interval": None}
+            if seeds > 1 and row["sd"] > 0:
+                row["interval"] = [float(one) for one in scipy.stats.t.interval(0.95, seeds - 1, row["merit"], scipy.stats.sem(merits))]
+            rows.append(row)
+    return rows
+
+
+class _Kept:
+    """Results in a file, by what they are of."""
+
+    def __init__(self, path):
+        self.path = path
+        self.found = json.loads(path.read_text()) if path.exists() else {}
+
+    def has(self, *key):
+        return json.dumps(key) in self.found
+
+    def of(self, *key):
+        return self.found[json.dumps(key)]
+
+    def add(self, *key, interval=None, items=None):
+        *key, merit = key
+        self.found[json.dumps(key)] = {"merit": merit, "interval": interval, "items": items}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(self.found, indent=1))
+
+
+def _fitted(task, dataset, run, seed, options):
+    return training.fit(task, dataset, run, seed=seed, resume=(run / "checkpoints").exists(), progress=False, **options)
+
+
+def _words(dataset, split, field, tag):
+    """The words of the texts of a field in a language, as often as they occur."""
+    return [word for text, language in dataset.only(languages={split: {field: [tag]}}).values(split, field) for word in words_of(text.decode())]
+
+
+def _classes(dataset, label):
+    """Dict of class to the ids of the training items that have it first."""
+    found = {}
+    for item in dataset.items("train").as_numpy_iterator() if label in dataset.fields else ():
+        if len(item[label]["value"]):
+            found.setdefault(item[label]["value"][0], []).append(item["id"].decode())
+    return found
+
+
+def _interval(scores):
+    """Bounds of the first score that has them."""
+    for one in scores.values():
+        if isinstance(one, dict) and "intervals" in one:
+            return one["intervals"]["macro_f1"]
+        if isinstance(one, dict) and "interval" in one:
+            return one["interval"]
+    return None
+
+
+def matrix_table(rows):
+    """Writes the rows of `language_matrix` as a table: a row a language of training, a column one that is asked."""
+    tags = list(dict.fromkeys(row["test"] for row in rows))
+    found = {(row["train"], row["test"]): row for row in rows}
+    lines = [f"{'trained on':<12}" + "".join(f"{tag:>9}" for tag in tags) + f"{'mean':>9}"]
+    for train in dict.fromkeys(row["train"] for row in rows):
+        merits = [found[train, tag]["merit"] for tag in tags]
+        lines.append(f"{train:<12}" + "".join(f"{one:>9.3f}" for one in (*merits, np.mean(merits))))
+    others = [row for row in rows if row["train"] not in (row["test"], _EVERY)]
+    lines += ["", f"in another language than that of training {np.mean([row['merit'] for row in others]):.3f}, {np.mean([row['gap'] for row in others]):.3f} less than in its own"]
+    if others[0]["unknown"] is not None:
+        lines.append(f"of the words asked there {np.mean([row['unknown'] for row in others]):.0%} are in no training text")
+    return "\n".join(lines)
+
+
+def few_shot_table(rows):
+    """Writes the rows of `few_shot` as a table."""
+    lines = [f"{'items a class':<14}{'without':>9}{'95 %':>18}{'with':>9}{'95 %':>18}"]
+    for size in dict.fromkeys(row["per_class"] for row in rows):
+        line = f"{size:<14}"
+        for row in sorted((row for row in rows if row["per_class"] == size), key=lambda row: row["transfer"]):
+            bounds = "{:.3f} to {:.3f}".format(*row["interval"]) if row["interval"] else ""
+            line += f"{row['merit']:>9.3f}{bounds:>18}"
+        lines.append(line)
+    return "\n".join(lines)
