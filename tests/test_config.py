@@ -14,7 +14,7 @@ def test_set_keys_takes_yaml_values():
 def test_resolve_fills_every_key(dataset):
     full = config.resolve({"dataset": str(dataset.path), "task": "classification", "features": {"text": {"vocab_size": 400}, "parity": None}})
     assert list(full["features"]) == ["text", "parity"]
-    assert full["towers"] == {"text": {"kind": "lstm", "depth": 1, "dropout": 0.1}}
+    assert full["towers"] == {"text": {"kind": "lstm", "depth": 1, "dropout": 0.1, "adapter": 0}}
     assert full["fusion"] == {"kind": "concat"}
     assert full["training"]["epochs"] == 20 and full["options"]["dim"] == 128
     assert config.resolve(full) == full
@@ -27,7 +27,7 @@ def test_resolve_fills_every_key(dataset):
         (["trainig.epochs=3"], "keys among task, dataset, seed.*Received: trainig"),
         (["training.epoch=3"], "training: expected keys among epochs, steps_per_epoch.*Received: epoch$"),
         (["towers.text.kind=lstn"], "towers.text.kind to be module:name or one of bag, gru, lstm, pretrained, transformer. Received: 'lstn'"),
-        (["towers.text.width=3"], "towers.text: expected keys among depth, dropout. Received: width"),
+        (["towers.text.width=3"], "towers.text: expected keys among depth, dropout, adapter. Received: width"),
         (["towers.video.kind=cnn"], "towers: expected keys among image, text, audio. Received: video"),
         (["features.video.size=3"], "features: expected keys among .*image.* Received: video"),
         (["task=alignement"], "task to be module:name or one of alignment, autoencoding, classification, generation, question_answering. Received: 'alignement'"),

@@ -1,5 +1,6 @@
 """Keras layers that towers, fusions and heads are made of; `keras` and `keras.ops` only."""
 
+from cross_modal.layers.adapter import LanguageAdapter as LanguageAdapter
 from cross_modal.layers.decoder import Decoder as Decoder
 from cross_modal.layers.decoder import RecurrentDecoder as RecurrentDecoder
 from cross_modal.layers.decoder import TransformerDecoder as TransformerDecoder

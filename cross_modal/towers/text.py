@@ -3,12 +3,12 @@
 import keras
 from keras import layers
 
-from cross_modal.layers import LanguageEmbedding, PositionEncoding, transformer_block, visible_steps
+from cross_modal.layers import LanguageAdapter, LanguageEmbedding, PositionEncoding, transformer_block, visible_steps
 from cross_modal.towers.pretrained import pretrained as pretrained
 from cross_modal.towers.tower import tower_inputs
 
 
-def lstm(feature, dim, name, languages=1, depth=1, dropout=0.1):
+def lstm(feature, dim, name, languages=1, depth=1, dropout=0.1, adapter=0):
     """Builds an Embedding and a stack of bidirectional LSTMs.
 
     Args:
@@ -18,6 +18,7 @@ def lstm(feature, dim, name, languages=1, depth=1, dropout=0.1):
         languages: number of languages, `und` included.
         depth: number of LSTMs on top of each other.
         dropout: share of the embedding dropped.
+        adapter: hidden size of a part of its own that each language has after each of them, see `LanguageAdapter`; 0 for none.
 
     Returns:
         `keras.Model` from `value, mask, language` to `states` `(batch, time, dim)` and `mask` `(batch, time)`.
@@ -25,15 +26,15 @@ def lstm(feature, dim, name, languages=1, depth=1, dropout=0.1):
     Raises:
         ValueError: if `dim` is odd.
     """
-    return _recurrent(layers.LSTM, feature, dim, name, languages, depth, dropout)
+    return _recurrent(layers.LSTM, feature, dim, name, languages, depth, dropout, adapter)
 
 
-def gru(feature, dim, name, languages=1, depth=1, dropout=0.1):
+def gru(feature, dim, name, languages=1, depth=1, dropout=0.1, adapter=0):
     """Builds an Embedding and a stack of bidirectional GRUs, a quarter smaller than `lstm`; arguments, result and error as there."""
-    return _recurrent(layers.GRU, feature, dim, name, languages, depth, dropout)
+    return _recurrent(layers.GRU, feature, dim, name, languages, depth, dropout, adapter)
 
 
-def transformer(feature, dim, name, languages=1, depth=2, heads=4, mlp_dim=None, dropout=0.1):
+def transformer(feature, dim, name, languages=1, depth=2, heads=4, mlp_dim=None, dropout=0.1, adapter=0):
     """Builds an Embedding with positions and a stack of self-attention blocks.
 
     Args:
@@ -45,6 +46,7 @@ def transformer(feature, dim, name, languages=1, depth=2, heads=4, mlp_dim=None,
         heads: attention heads; they divide `dim`.
         mlp_dim: size of each block's hidden layer; None for `4 * dim`.
         dropout: share dropped of the embedding and of each block's outputs.
+        adapter: hidden size of a part of its own that each language has after each block, see `LanguageAdapter`; 0 for none.
 
     Returns:
         `keras.Model` from `value, mask, language` to `states` `(batch, time, dim)` and `mask` `(batch, time)`.
@@ -63,14 +65,14 @@ def transformer(feature, dim, name, languages=1, depth=2, heads=4, mlp_dim=None,
     x = PositionEncoding()(_embedded(inputs, feature, dim, languages, start, dim**0.5))  # Waves and subwords weigh the same.
     x, visible = layers.Dropout(dropout)(x), visible_steps(inputs["mask"])
     for _ in range(depth):
-        x = transformer_block(x, visible, heads, dropout, mlp_dim)
+        x = _adapted(transformer_block(x, visible, heads, dropout, mlp_dim), inputs, languages, adapter)
     x = layers.LayerNormalization()(x)
 
     # --- model ---
     return keras.Model(inputs, {"states": x, "mask": inputs["mask"]}, name=name)
 
 
-def bag(feature, dim, name, languages=1, dropout=0.1):
+def bag(feature, dim, name, languages=1, dropout=0.1, adapter=0):
     """Builds an Embedding alone: a bag of subwords, the fastest, for where their order does not matter.
 
     Args:
@@ -79,6 +81,7 @@ def bag(feature, dim, name, languages=1, dropout=0.1):
         name: name of the model.
         languages: number of languages, `und` included.
         dropout: share of the embedding dropped.
+        adapter: hidden size of a part of its own that each language has, see `LanguageAdapter`; 0 for none.
 
     Returns:
         `keras.Model` from `value, mask, language` to `states` `(batch, time, dim)` and `mask` `(batch, time)`.
@@ -90,7 +93,7 @@ def bag(feature, dim, name, languages=1, dropout=0.1):
     inputs = tower_inputs(feature)
 
     # --- body ---
-    x = layers.Dropout(dropout)(_embedded(inputs, feature, dim, languages))
+    x = _adapted(layers.Dropout(dropout)(_embedded(inputs, feature, dim, languages)), inputs, languages, adapter)
 
     # --- model ---
     return keras.Model(inputs, {"states": x, "mask": inputs["mask"]}, name=name)
@@ -101,7 +104,11 @@ def _embedded(inputs, feature, dim, languages, start="uniform", scale=1.0):
     return LanguageEmbedding(languages)(x if scale == 1.0 else layers.Rescaling(scale)(x), inputs["language"])
 
 
-def _recurrent(layer, feature, dim, name, languages, depth, dropout):
+def _adapted(x, inputs, languages, size):
+    return LanguageAdapter(languages, size)(x, inputs["language"]) if size else x
+
+
+def _recurrent(layer, feature, dim, name, languages, depth, dropout, adapter):
     if dim % 2:
         raise ValueError(f"Expected an even `dim`, half for each direction. Received: dim={dim}")
     # --- inputs ---
@@ -111,6 +118,7 @@ def _recurrent(layer, feature, dim, name, languages, depth, dropout):
     x = layers.Dropout(dropout)(_embedded(inputs, feature, dim, languages))
     for _ in range(depth):
         x = layers.Bidirectional(layer(dim // 2, return_sequences=True))(x, mask=inputs["mask"])
+        x = _adapted(x, inputs, languages, adapter)
 
     # --- model ---
     return keras.Model(inputs, {"states": x, "mask": inputs["mask"]}, name=name)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cross_modal import features, testing, towers
+from cross_modal.layers import LanguageAdapter
 
 WORDS = ["one hundred and two", "zwei", "три", "مائة"]
 
@@ -33,6 +34,24 @@ def test_it_reads_the_language(text, tower):
     ids = np.asarray(text.featurize("zwei"))[None]
     states = [np.asarray(tower({"value": ids, "mask": ids > 0, "language": np.array([language])})["states"]) for language in (1, 2)]
     assert not np.allclose(*states, atol=1e-5)
+
+
+@pytest.mark.parametrize("tower", ALL)
+def test_an_adapter_is_nothing_at_first_and_then_of_one_language(text, tower):
+    ids = np.repeat(np.asarray(text.featurize("zwei"))[None], 2, 0)
+    x = {"value": ids, "mask": ids > 0, "language": np.array([1, 2])}
+    plain, adapted = (tower(text, 8, "text", languages=3, **options) for options in ({}, {"adapter": 4}))
+    layers = [layer for layer in adapted.layers if isinstance(layer, LanguageAdapter)]
+    assert layers and all("adapter" in layer.name for layer in layers)
+    own = {id(weight) for layer in layers for weight in layer.weights}
+    for weight, value in zip([weight for weight in adapted.weights if id(weight) not in own], plain.get_weights(), strict=True):
+        weight.assign(value)
+    before = np.asarray(plain(x)["states"])
+    np.testing.assert_allclose(adapted(x)["states"], before, atol=1e-6)
+    layers[-1].up.assign(np.eye(3)[2][:, None, None] * np.random.default_rng(0).normal(size=(3, 4, 8)))  # Of the last language.
+    after = np.asarray(adapted(x)["states"])
+    np.testing.assert_allclose(after[0], before[0], atol=1e-6)
+    assert np.abs(after[1] - before[1]).max() > 1e-3
 
 
 def test_odd_dim_is_told(text):
