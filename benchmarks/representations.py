@@ -35,9 +35,10 @@ DIGITS = {
     "features": {"image": {"size": [28, 28], "channels": 1}, "audio": {"bins": 40, "hop_ms": 20, "seconds": 1.2, "range_db": 60}},
     "towers": {"image": {"kind": "cnn", "widths": [24, 48]}, "audio": {"kind": "cnn", "widths": [24, 48, 96]}},
     "decoders": {"image": {"kind": "unet", "widths": [64, 32]}, "audio": {"kind": "deconv", "widths": [64, 32, 16]}},
-    "options": {"dim": 128, "latent": 32, "weights": {"image": 10.0, "audio": 10.0}, "agreement": 0.1},
-    "training": {"epochs": 20, "batch_size": 64, "ema": 0.99, "weight_decay": 0.0},
+    "options": {"dim": 128, "latent": 64, "weights": {"image": 10.0, "audio": 10.0}, "agreement": 0.1},
+    "training": {"epochs": 15, "steps_per_epoch": 100, "batch_size": 64, "ema": 0.99, "weight_decay": 0.0},
 }
+_MORE = 5  # Pictures, and recordings, of a training item besides the first.
 READER = {
     "features": {"image": {"size": [28, 28], "channels": 1}, "label": {}},
     "towers.image": {"kind": "cnn"},
@@ -63,7 +64,8 @@ print(seconds)
 
 
 def pairs_of_digits(data, seed):
-    """Items of a picture and a recording of the same digit; no picture or recording stands in two splits."""
+    """Items of a picture and a recording of the same digit; no picture or recording stands in two splits. For training several of each stand in an item, and in several items, so
+    that no recording is taken for that of a certain picture."""
     chance, parts = np.random.default_rng(seed), {}
     for name, field in (("mnist", "image"), ("fsdd", "audio")):
         found = collections.defaultdict(list)
@@ -76,10 +78,12 @@ def pairs_of_digits(data, seed):
     rows = []
     for label in sorted({label for _, label in parts}):
         for split, pictures, sounds in zip(("train", "validation", "test"), parts["image", label], parts["audio", label]):
-            rows += [
-                {"id": f"{label}-{split}-{number}", "split": split, "image": picture, "audio": sounds[number % len(sounds)], "label": label}
-                for number, picture in enumerate(pictures[: 2 * len(sounds)])
-            ]
+            for number, (picture, sound) in enumerate(zip(pictures, sounds)):
+                row = {"id": f"{label}-{split}-{number}", "split": split, "image": [picture], "audio": [sound], "label": label}
+                if split == "train":
+                    row["image"] += [pictures[place] for place in chance.choice(len(pictures), _MORE, replace=False)]
+                    row["audio"] += [sounds[place] for place in chance.choice(len(sounds), _MORE, replace=False)]
+                rows.append(row)
     return rows
 
 

@@ -84,3 +84,12 @@ def test_datasets(table, capsys):
     found = run(capsys, "datasets", table.parent)[1]
     assert f"{table}\n  " in found and "columns: id, image, text, label" in found
     assert run(capsys, "datasets", table)[0] == 1
+
+
+def test_files_may_stand_behind_options(capsys):
+    assert cli._parsed(["translate", "run", "a.txt", "--to", "de", "b.txt"]).files == ["a.txt", "b.txt"]
+    assert cli._parsed(["similar", "run", "-k", "3", "text:en=a"]).views == ["text:en=a"]
+    for arguments in (["translate", "run", "--tp", "de"], ["export", "run", "more"]):
+        with pytest.raises(SystemExit):
+            cli._parsed(arguments)
+        assert "unrecognized arguments" in capsys.readouterr().err

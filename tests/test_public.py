@@ -21,6 +21,7 @@ LEVELS = [
         "pages",
         "report",
         "studies",
+        "recommending",
         "exporting",
         "serving",
         "galleries",

@@ -70,6 +70,22 @@ def test_search_finds_over_kinds_of_view(run, table, capsys):
     assert "text:tr=yüz" in capsys.readouterr().err
 
 
+def test_similar_items_of_a_mix_of_views(run, table, capsys):
+    asked = ["similar", str(run), "-k", "3"]
+    assert cli.main([*asked, "text:tr=yedi", f"image={table.parent / 'image' / '7_0.png'}", "--diversity", "0.5"]) == 0
+    assert len(capsys.readouterr().out.strip().splitlines()) == 4
+    assert cli.main([*asked, "--score", "parity", "--fields", "text,image", "--diversity", "0.5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["diversity 0.0", "diversity 0.5"] and all("recall" in line and line.endswith(" items") for line in lines)
+    for arguments, words in (
+        ([], "Expected views, or --id, or --score"),
+        (["--id", "none"], "Expected --id to be an item of test, such as"),
+        (["--score", "x"], "Expected --score to be"),
+    ):
+        assert cli.main([*asked, *arguments]) == 1
+        assert words in capsys.readouterr().err
+
+
 def test_predict_answers_each_item(classifier, table, tmp_path, capsys):
     shutil.copytree(table.parent / "image", tmp_path / "image")
     lines = [

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from cross_modal.cli import data, questions, runs, texts, vectors
+from cross_modal.cli import data, questions, runs, searching, texts, vectors
 
 _VERBS = {
     "demo": ("train, score, export and query on the embedded sample, in one go", "cross-modal demo --out saved_models/demo"),
@@ -39,6 +39,10 @@ _VERBS = {
         "find what is nearest to a text, picture or sound",
         "cross-modal search saved_models/first text:tr=yüz --target image\n  cross-modal search saved_models/first audio:fr=question.wav --target text --language en",
     ),
+    "similar": (
+        "recommend items that are like a mix of views, or like another item",
+        "cross-modal similar saved_models/first image=lion.png text:en='in the snow' --diversity 0.3\n  cross-modal similar saved_models/first --score label",
+    ),
     "translate": (
         "write texts in another language, a line each",
         "cross-modal translate saved_models/first lines.txt --to de\n  echo 'Two dogs run.' | cross-modal translate saved_models/first --from en --to de --n-best 3",
@@ -70,6 +74,7 @@ _VERBS = {
 }
 
 
+_PARTS = (data, runs, searching, texts, vectors, questions)
 _WITHOUT_TENSORFLOW = ("ingest", "datasets")
 
 
@@ -82,12 +87,12 @@ def main(arguments=None):
     Returns:
         Exit status: 0, or 1 after an error that the user can mend.
     """
-    options = _parser().parse_args(arguments)
+    options = _parsed(arguments)
     try:
         if options.verb not in _WITHOUT_TENSORFLOW:
             _load_quietly()
         verb = options.verb.replace("-", "_")
-        next(getattr(part, verb) for part in (data, runs, texts, vectors, questions) if hasattr(part, verb))(options)
+        next(getattr(part, verb) for part in _PARTS if hasattr(part, verb))(options)
     except (ValueError, KeyError, OSError, ModuleNotFoundError) as error:
         if options.debug:
             raise
@@ -106,6 +111,18 @@ def main(arguments=None):
         print(f"cross-modal {options.verb}: stopped.{onward.get(options.verb, '')}", file=sys.stderr)
         return 130
     return 0
+
+
+def _parsed(arguments):
+    """The arguments; files and views may stand behind options too, which argparse does not see by itself."""
+    parser = _parser()
+    options, more = parser.parse_known_args(arguments)
+    rest = next((name for name in ("files", "views") if isinstance(getattr(options, name, None), list)), None)
+    if more and (rest is None or any(one.startswith("-") for one in more)):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        setattr(options, rest, [*getattr(options, rest), *more])
+    return options
 
 
 def _load_quietly():
@@ -131,9 +148,6 @@ def _parser():
             name, help=words, description=words[0].upper() + words[1:] + ".", epilog=f"example:\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter
         )
         made[name].add_argument("--debug", action="store_true", help="show where an error comes from")
-    data.add_arguments(made)
-    runs.add_arguments(made)
-    texts.add_arguments(made)
-    vectors.add_arguments(made)
-    questions.add_arguments(made)
+    for part in _PARTS:
+        part.add_arguments(made)
     return parser

@@ -38,7 +38,7 @@ def add_arguments(verbs):
     add("--sizes", default="1,5,10,50", help="items of each class, with commas between (%(default)s)")
     add = verbs["train"].add_argument
     add("--resume", action="store_true", help="go on with the run in the folder")
-    for name in ("evaluate", "predict", "search", "export"):
+    for name in ("evaluate", "predict", "export"):
         verbs[name].add_argument("run", help="folder of the run")
     for name in ("evaluate", "predict", "export"):
         verbs[name].add_argument("--xla", action="store_true", help=XLA_HELP)
@@ -51,14 +51,6 @@ def add_arguments(verbs):
     add("table", help="CSV, JSONL, Parquet or a folder, of any length; media are paths relative to it; rows of one item stand below each other")
     add("--out", metavar="ANSWERS.JSONL", help="write here; a call that was stopped is gone on with")
     add("--to", metavar="LANGUAGE", help="where texts are written, their language; may be left out where there is but one")
-    add = verbs["search"].add_argument
-    add("query", metavar="FIELD[:LANGUAGE]=VALUE", help="what to look for: a text, or the path of a picture or recording")
-    add("--target", default="image", metavar="FIELD", help="field to find (%(default)s)")
-    add("--language", help="find views in this language only")
-    add("--dataset", help="where to look; the dataset it was trained on")
-    add("--split", default="test", help="(%(default)s)")
-    add("--gallery", metavar="FOLDER", help="keep what is embedded there, or search in what was; --target and the like count only when it is made")
-    add("-k", type=int, default=5, help="how many to show (%(default)s)")
     add = verbs["serve"].add_argument
     add("path", help="folder of a run, which is exported if it was not yet, or of an export")
     add("--name", help="what it is called in addresses; the name of the folder")
@@ -246,37 +238,6 @@ def _whole_lines(part):
                 count, end = count + 1, end + len(line)
         file.truncate(end)
     return count
-
-
-def search(options):
-    from cross_modal import galleries
-    from cross_modal.cli.vectors import read_view
-    from cross_modal.data.schema import UNDETERMINED
-
-    config, task, model = load_run(options.run)
-    field, language, value = read_view(task, options.query)
-    endpoints = task.endpoints(model)
-    galleries.embedder(endpoints, field)  # An unknown field is told before the gallery is embedded.
-    gallery = _gallery(options, endpoints, config)
-    shown = task.features[gallery.field].kind == "text"
-    print(f"{'cosine':>6}  {'id':<12}  {gallery.field}")
-    for place, cosine in galleries.search(endpoints, gallery, field, value, language, options.k):
-        what = gallery.values[place].decode() if shown else f"{len(gallery.values[place]):,} bytes"
-        tag = "" if gallery.languages[place] == UNDETERMINED else f"  ({gallery.languages[place]})"
-        print(f"{cosine:>6.3f}  {gallery.ids[place]:<12}  {what}{tag}")
-
-
-def _gallery(options, endpoints, config):
-    """The gallery of an earlier search, or a new one of a split."""
-    from cross_modal import galleries
-    from cross_modal.data import Dataset
-
-    if options.gallery and pathlib.Path(options.gallery, "gallery.json").exists():
-        return galleries.load_gallery(options.gallery)
-    gallery = galleries.build_gallery(endpoints, Dataset(options.dataset or config["dataset"]), options.split, options.target, options.language)
-    if options.gallery:
-        print(f"{gallery.save(options.gallery)}: {len(gallery.ids):,} views, for the next search", file=sys.stderr)
-    return gallery
 
 
 def export(options):
