@@ -107,6 +107,44 @@ LOSSES = {"info_nce": _info_nce, "sigmoid": _sigmoid, "triplet": _triplet}
 
 
 @keras.saving.register_keras_serializable("cross_modal")
+class Agreement(keras.losses.Loss):
+    """Brings examples of the same item together and pushes those of other items away.
+
+    | inputs | shape |
+    |---|---|
+    | `y_true`: number of the item below 2**24 (Keras makes them float32), -1 for an example that does not take part | int `(batch, 1)` |
+    | `y_pred`: vectors | float `(batch, dim)` |
+
+    Args:
+        temperature: what cosines are divided by.
+
+    Returns:
+        `call` returns float `(batch,)`, whose mean is that over the examples of which there is another of the same item.
+
+    Source:
+        Khosla et al. (2020), "Supervised Contrastive Learning", equation 2.
+    """
+
+    def __init__(self, temperature=0.1, name="agreement", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.temperature = temperature
+
+    def call(self, y_true, y_pred):
+        items, vectors = ops.cast(y_true, "int32")[:, 0], ops.cast(y_pred, "float32")
+        vectors = vectors / ops.sqrt(ops.maximum(ops.sum(vectors**2, axis=-1, keepdims=True), 1e-9))
+        others = ops.logical_not(ops.eye(ops.shape(vectors)[0], dtype="bool")) & (items[None] >= 0)
+        logits = ops.where(others, ops.matmul(vectors, ops.transpose(vectors)) / self.temperature, -1e9)
+        right = ops.cast(others & (items[:, None] == items[None]), "float32")
+        count = ops.sum(right, axis=1)
+        rows = (ops.logsumexp(logits, axis=1) * count - ops.sum(ops.where(right > 0, logits, 0.0), axis=1)) / ops.maximum(count, 1.0)
+        there = ops.cast(count > 0, "float32")
+        return rows * there * (ops.cast(ops.shape(vectors)[0], "float32") / ops.maximum(ops.sum(there), 1.0))
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+@keras.saving.register_keras_serializable("cross_modal")
 class SmoothedCrossEntropy(keras.losses.Loss):
     """Cross-entropy of the next id, a share of which is spread over all ids.
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cross_modal.losses import Contrastive, Cost, SquaredError
+from cross_modal.losses import Agreement, Contrastive, Cost, SquaredError
 
 ALL = [[True]]
 
@@ -254,3 +254,12 @@ def test_squared_error_of_steps_by_hand():
 
 def test_cost_is_what_the_model_says():
     assert float(Cost()(np.zeros((2, 1)), np.array([[1.0], [4.0]], "float32"))) == pytest.approx(2.5)
+
+
+def test_agreement_by_hand():
+    """Two of item 0 at a right angle to each other, one of item 1 like the first, one that does not take part: cosines 0, 1 and 0 over a temperature of 1."""
+    vectors = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0], [5.0, 5.0]], "float32")
+    rows = np.asarray(Agreement(1.0).call(np.array([[0], [0], [1], [-1]]), vectors))
+    first, second = -np.log(1 / (1 + np.e)), -np.log(1 / (1 + 1))
+    assert rows == pytest.approx([2 * first, 2 * second, 0, 0], abs=1e-5)  # Two of four rows count: their mean is that of all.
+    assert np.asarray(Agreement().call(np.array([[0], [1]]), vectors[:2])).tolist() == [0, 0]

@@ -9,15 +9,19 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from cross_modal import baselines, metrics
+from cross_modal import class_scores
 from cross_modal import fusion as fusions
 from cross_modal.features import Label, featurize_batch
 from cross_modal.layers import AttentionPooling
+from cross_modal.losses import ABSENT, Agreement
 from cross_modal.tasks.task import STRING, Endpoint, Task
 
-_PATTERNS = 4  # Fields of which all patterns of presence are scored; of more, there are too many.
-_PLAIN = 5_000  # Items that the baseline is trained on, and asked, at most.
-_SHOWN = 100  # Classes whose confusions are kept.
+_BESIDE = "{}_parallel"  # The output of a field whose views are brought together.
+
+
+def _second(field):
+    """A field whose second views stand first; where there is but one, none."""
+    return {key: value[:, 1:] for key, value in field.items()}
 
 
 def _from(name, pattern):
@@ -42,6 +46,8 @@ class Classification(Task):
         balance: power of the weight that makes up for rare classes: 0 for none, 1 for all classes to weigh the same.
         every_pattern: whether each item is learned from with each pattern of its fields hidden in turn, as often as it is seen: it is then answered from some of them about as well
             as by a model for those alone. Towers run once all the same.
+        parallel: dict of an input field to the weight of a second loss, which brings the states of two views of an item in it near to each other, such as texts in two languages,
+            and away from those of other items. Both are learned from. Items without labels serve it too.
         focal: how much less what is already right counts (gamma); 0 for the plain cross-entropy.
 
     Raises:
@@ -61,6 +67,7 @@ class Classification(Task):
     balance: float = 0.0
     focal: float = 0.0
     every_pattern: bool = False
+    parallel: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not self.heads or not self.inputs:
@@ -69,6 +76,8 @@ class Classification(Task):
             raise ValueError(f"Expected a tower for each of {', '.join(self.inputs)}. Received: towers for {', '.join(self.towers)}")
         if not set(self.loss_weights) <= set(self.heads):
             raise ValueError(f"Expected `loss_weights` for labels among {', '.join(self.heads)}. Received: {', '.join(self.loss_weights)}")
+        if not set(self.parallel) <= {name for name in self.inputs if self.features[name].has_time}:
+            raise ValueError(f"Expected `parallel` for fields of texts or recordings among {', '.join(self.inputs)}. Received: {', '.join(self.parallel)}")
         if not set(self.multi_label) <= set(self.heads):
             raise ValueError(f"Expected `multi_label` to name labels among {', '.join(self.heads)}. Received: {', '.join(self.multi_label)}")
 
@@ -84,7 +93,7 @@ class Classification(Task):
 
     @property
     def draws(self):
-        return {name: len(self.features[name].names) if name in self.multi_label else 1 for name in self.features}
+        return {name: len(self.features[name].names) if name in self.multi_label else 2 if name in self.parallel else 1 for name in self.features}
 
     def build(self):
         # --- inputs ---
@@ -98,6 +107,7 @@ class Classification(Task):
         for pattern in self._partly():
             shown = {name: one if name in pattern else {**one, "mask": ops.zeros_like(one["mask"])} for name, one in states.items()}
             outputs |= {_from(name, pattern): logits for name, logits in joined(shown).items()}
+        outputs |= {_BESIDE.format(name): layers.GlobalAveragePooling1D(dtype="float32")(states[name]["states"], mask=states[name]["mask"]) for name in self.parallel}
 
         # --- model ---
         return keras.Model(inputs, outputs, name="classification")
@@ -110,15 +120,28 @@ class Classification(Task):
         x = layers.Dense(self.dim, activation="gelu")(layers.Dropout(self.dropout)(x))
         return keras.Model(inputs, {name: layers.Dense(len(self.features[name].names), dtype="float32", name=name)(x) for name in self.heads}, name="joined")
 
-    def _patterns(self):
+    @property
+    def patterns(self):
         """Patterns of presence, tuples of fields; the last is all of them."""
         return [shown for count in range(1, len(self.inputs) + 1) for shown in itertools.combinations(self.inputs, count)]
 
     def _partly(self):
         """The patterns that are learned from besides items as they are."""
-        return self._patterns()[:-1] if self.every_pattern else []
+        return self.patterns[:-1] if self.every_pattern else []
 
     def example(self, batch):
+        x, y, weight = self.labelled(batch)
+        if self.parallel:  # Second views of the fields that have some stand below, as further examples of the same items.
+            other = self.labelled({name: _second(batch[name]) if name in self.parallel else one for name, one in batch.items()})
+            x, y, weight = tf.nest.map_structure(lambda *both: tf.concat(both, 0), (x, y, weight), other)
+            items = tf.tile(tf.unique(batch["item"]).idx[:, None], [2, 1])
+            for name in self.parallel:
+                y[_BESIDE.format(name)] = tf.where(tf.reduce_any(x[name]["mask"], 1)[:, None], items, ABSENT)
+                weight[_BESIDE.format(name)] = tf.ones_like(items[:, 0], tf.float32)
+        return x, y, weight
+
+    def labelled(self, batch):
+        """The example of the first view of each field, `(x, y, weight)`."""
         x = {name: {key: batch[name][key][:, 0] for key in ("value", "mask", "language")} for name in self.inputs}
         y, weight = {}, {}
         for name in self.heads:
@@ -152,9 +175,10 @@ class Classification(Task):
     def objective(self):
         partly = self._partly()
         outputs = {name: name for name in self.heads} | {_from(name, pattern): name for pattern in partly for name in self.heads}
+        beside = {_BESIDE.format(name): float(weight) for name, weight in self.parallel.items()}
         return {
-            "loss": {output: self._loss(name) for output, name in outputs.items()},
-            "loss_weights": {output: float(self.loss_weights.get(name, 1.0)) / (1 + len(partly)) for output, name in outputs.items()},
+            "loss": {output: self._loss(name) for output, name in outputs.items()} | {output: Agreement() for output in beside},
+            "loss_weights": {output: float(self.loss_weights.get(name, 1.0)) / (1 + len(partly)) for output, name in outputs.items()} | beside,
             "weighted_metrics": {output: [self._accuracy(name)] for output, name in outputs.items()},
         }
 
@@ -169,136 +193,22 @@ class Classification(Task):
 
     def score(self, model, batches):
         """Scores all items as they are; of several inputs also each pattern of presence, over the items that have its fields, with the others hidden."""
-        patterns = [()]
-        if 1 < len(self.inputs) <= _PATTERNS:
-            patterns += self._patterns()
-        rows = {name: {pattern: ([], []) for pattern in patterns} for name in self.heads}
-        tags = {name: {field: [] for field in self.inputs} for name in self.heads}
-        for batch in batches:
-            x, y, weight = self.example(batch)
-            present = {name: x[name]["mask"].numpy().any(axis=1) for name in self.inputs}
-            for pattern in patterns:
-                hidden = {name: one if not pattern or name in pattern else {**one, "mask": tf.zeros_like(one["mask"])} for name, one in x.items()}
-                outputs = model(hidden, training=False)
-                there = np.all([present[name] for name in pattern], axis=0) if pattern else np.any(list(present.values()), axis=0)
-                for name in self.heads:
-                    real = (weight[name].numpy() > 0) & there
-                    rows[name][pattern][0].append(y[name].numpy()[real] > 0)
-                    rows[name][pattern][1].append(self._probabilities(name, outputs[name]).numpy()[real])
-                    if not pattern:
-                        for field in self.inputs:
-                            tags[name][field] += np.where(present[field], x[field]["language"].numpy(), -1)[real].tolist()
-        return {name: scored for name in self.heads if (scored := self._score_head(name, rows[name], tags[name]))}
+        return class_scores.score_classes(self, model, batches)
 
     def baseline(self, dataset, split):
         """A linear model on plain features of each input, and of all of them, for each label; trained on the first items."""
-        known, asked = ([item for item in dataset.items(part).take(_PLAIN).as_numpy_iterator()] for part in ("train", split))
-        sets = [(name,) for name in self.inputs] + ([tuple(self.inputs)] if len(self.inputs) > 1 else [])
-        scores = {}
-        for name in self.heads:
-            (train, targets), (test, references) = (self._labelled(name, items) for items in (known, asked))
-            if not len(targets) or not len(references):
-                continue
-            scores[name] = {}
-            for fields in sets:
-                kinds = {field: self.features[field].kind for field in fields}
-                several = name in self.multi_label
-                said = baselines.linear_baseline(kinds, train, targets if several else targets.argmax(axis=1), test, several)
-                answers = said if several else np.arange(references.shape[1]) == said[:, None]
-                scores[name]["+".join(fields)] = self._score_rows(name, references, answers.astype(float), False)
-        return scores
+        return class_scores.linear_classes(self, dataset, split)
 
-    def _labelled(self, name, items):
-        """The raw views, dict of field to list, and the classes, bool `(examples, classes)`, of those items that have the label."""
-        names = self.features[name].names
-        targets = np.array([[label.encode() in item[name]["value"] for label in names] for item in items]).reshape(len(items), len(names))
-        if name not in self.multi_label:
-            targets &= np.cumsum(targets, axis=1) == 1
-        chosen = [item for item, row in zip(items, targets) if row.any()]
-        raws = {field: [item[field]["value"][0] if len(item[field]["value"]) else None for item in chosen] for field in self.inputs}
-        return raws, targets[targets.any(axis=1)]
-
-    def _probabilities(self, name, logits):
+    def probabilities(self, name, logits):
         logits = tf.cast(logits, tf.float32)
         return tf.sigmoid(logits) if name in self.multi_label else tf.nn.softmax(logits)
-
-    def _score_head(self, name, rows, tags):
-        joined = {pattern: tuple(np.concatenate(part) for part in parts) for pattern, parts in rows.items() if sum(map(len, parts[0]))}
-        if () not in joined:
-            return None
-        references, probabilities = joined[()]
-        scores = self._score_rows(name, references, probabilities)
-        mean, each = metrics.average_precision(references, probabilities)
-        classes = {}
-        for place, label in enumerate(self.features[name].names):
-            if references[:, place].any():
-                own = self._answers(name, probabilities)[:, place]
-                right, said, real = (own & references[:, place]).sum(), own.sum(), references[:, place].sum()
-                counts = {"precision": float(right / max(said, 1)), "recall": float(right / real), "f1": float(2 * right / (said + real))}
-                classes[label] = {**counts, "average_precision": float(each[place]), "examples": int(real)}
-        languages = {}
-        for field, numbers in tags.items():
-            numbers = np.array(numbers)
-            for number in sorted(set(numbers.tolist()) - {-1, 0}):
-                some = numbers == number
-                languages[f"{field}:{self.languages.names[number]}"] = self._score_rows(name, references[some], probabilities[some], False)
-        shown = {"+".join(pattern): self._score_rows(name, *parts, False) for pattern, parts in joined.items() if pattern}
-        return {**scores, "average_precision": mean, "classes": classes, "languages": languages, "patterns": shown}
-
-    def _answers(self, name, probabilities):
-        """The classes that are answered, bool `(examples, classes)`."""
-        if name in self.multi_label:
-            return probabilities > 0.5
-        return np.arange(probabilities.shape[1]) == np.argmax(probabilities, axis=1)[:, None]
-
-    def _score_rows(self, name, references, probabilities, whole=True):
-        answers, count = self._answers(name, probabilities), len(references)
-        if name in self.multi_label:
-            right, said = (answers & references).sum(0), answers.sum(0) + references.sum(0)
-            there = references.any(axis=0)
-            scores = {"accuracy": float((answers == references).all(axis=1).mean()), "macro_f1": float((2 * right / np.maximum(said, 1))[there].mean()), "examples": count}
-            if whole:
-                usual = references.mean(axis=0) > 0.5
-                scores |= {"majority": float((references == usual).all(axis=1).mean())}
-                scores |= {"calibration_error": metrics.calibration_error(references.ravel(), probabilities.ravel())}
-            return scores
-        table = metrics.confusion(references.argmax(axis=1), answers.argmax(axis=1), references.shape[1])
-        scores = {"accuracy": float(np.trace(table) / count), "macro_f1": float(metrics.f1_of(table)), "examples": count}
-        if whole:
-            right = (answers & references).any(axis=1)
-            scores |= {
-                "intervals": metrics.bootstrap(table),
-                "majority": float(table.sum(1).max() / count),
-                "calibration_error": metrics.calibration_error(right, probabilities.max(axis=1)),
-            }
-            scores |= {"confusion": table.tolist()} if len(table) <= _SHOWN else {}
-        return scores
 
     def merit(self, scores):
         """Macro-F1, mean over the labels."""
         return float(np.mean([scores[name]["macro_f1"] for name in self.heads if name in scores]))
 
     def summary(self, scores):
-        scores = dict(scores)
-        plain = scores.pop("baseline", {})
-        lines = [f"{'label':<12} {'accuracy':>8} {'95 %':>15} {'macro-F1':>8} {'AP':>6} {'ECE':>6} {'majority':>8} {'linear':>8} {'examples':>8}"]
-        for name, one in scores.items():
-            linear = max((own["accuracy"] for own in plain.get(name, {}).values()), default=None)
-            low, high = one.get("intervals", {}).get("accuracy", (None, None))
-            bounds = "" if low is None else f"{low:.3f} to {high:.3f}"
-            lines.append(
-                f"{name:<12} {one['accuracy']:>8.3f} {bounds:>15} {one['macro_f1']:>8.3f} {one['average_precision']:>6.3f} {one['calibration_error']:>6.3f}"
-                f" {one['majority']:>8.3f} {'' if linear is None else f'{linear:.3f}':>8} {one['examples']:>8}"
-            )
-        for title, key in (("with only", "patterns"), ("in the language", "languages")):
-            parts = sorted({part for one in scores.values() for part in one[key]}, key=lambda part: (part.count("+"), part))
-            if len(parts) > 1:
-                width = max(len(part) for part in (*parts, title)) + 1
-                lines += ["", f"accuracy {title:<{width}}" + "".join(f"{name:>12}" for name in scores)]
-                for part in parts:
-                    cells = [f"{one[key][part]['accuracy']:.3f}" if part in one[key] else "" for one in scores.values()]
-                    lines.append(f"         {part:<{width}}" + "".join(f"{cell:>12}" for cell in cells))
-        return "\n".join(lines)
+        return class_scores.class_table(scores)
 
     def endpoints(self, model):
         # The classes are a constant of the function, so that no table has to travel.
@@ -310,7 +220,7 @@ class Classification(Task):
             outputs = model(x, training=False)
             answers = {}
             for name in self.heads:
-                names, probabilities = tf.constant(self.features[name].names), self._probabilities(name, outputs[name])
+                names, probabilities = tf.constant(self.features[name].names), self.probabilities(name, outputs[name])
                 if name in self.multi_label:  # Those that are more likely than not, with a line break between.
                     shown = tf.where(probabilities > 0.5, names[None], "")
                     answers[name] = tf.strings.strip(tf.strings.regex_replace(tf.strings.reduce_join(shown, -1, separator="\n"), "\n+", "\n"))

@@ -41,6 +41,19 @@ def test_learns_from_every_pattern_at_once(learned, dataset):
     testing.check_task(task, batch, {"classify": [{"text": b"two", "text_language": b"en"}]})
 
 
+def test_parallel_views_are_brought_together(learned, dataset):
+    """Each item stands twice in an example, with another of its texts; a text has the same pooled states as where it stands alone."""
+    task = _task(learned, parallel={"text": 0.5})
+    batch = next(iter(batches(dataset, "train", task.features, task.languages, 6, draws=task.draws, seed=0)))
+    x, y, weight = task.example(batch)
+    assert y["text_parallel"].numpy()[:, 0].tolist() == [*range(6), *range(6)] and (x["image"]["value"].numpy()[:6] == x["image"]["value"].numpy()[6:]).all()
+    assert (x["text"]["language"].numpy()[:6] != x["text"]["language"].numpy()[6:]).any() and weight["parity"].shape == (12,)
+    assert task.objective()["loss_weights"] == {"parity": 1.0, "digits": 1.0, "text_parallel": 0.5}
+    testing.check_task(task, batch, {"classify": [{"text": b"two", "text_language": b"en"}]})
+    with pytest.raises(ValueError, match="`parallel` for fields of texts or recordings among image, text. Received: image"):
+        _task(learned, parallel={"image": 1.0})
+
+
 def test_answers_are_classes_and_probabilities(learned):
     task = _task(learned)
     answers = task.endpoints(task.build())["classify"](image=[b""], image_language=[""], text=["seven"], text_language=["en"])
