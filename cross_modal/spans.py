@@ -73,6 +73,7 @@ def cut_spans(pieces, first, last):
     steps = tf.range(tf.shape(pieces)[1])[None]
     chosen = (steps >= first[:, None]) & (steps <= last[:, None]) & (first >= 0)[:, None]
     cut = tf.strings.reduce_join(tf.where(chosen, pieces, ""), axis=1)
+    cut = tf.strings.unicode_transcode(cut, "UTF-8", "UTF-8", errors="ignore")  # A subword may be a byte of a character.
     text = tf.strings.strip(cut)
     characters = tf.strings.length(pieces, unit="UTF8_CHAR")
     before = tf.reduce_sum(tf.where(steps < first[:, None], characters, 0), axis=1)

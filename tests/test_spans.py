@@ -61,3 +61,11 @@ def test_the_likeliest_span_is_in_order_short_and_of_real_steps():
     assert (first[0].numpy(), last[0].numpy()) == (0, 0)
     first, last, _ = spans.best_spans(tf.constant(np.log([[[0.01, 0.9, 0.03, 0.03, 0.03], [0.01, 0.1, 0.1, 0.6, 0.19]]]).astype("float32")), mask[:1], 3)
     assert (first[0].numpy(), last[0].numpy()) == (0, 2)
+
+
+def test_half_a_character_is_none():
+    pieces = tf.constant([[b" a", b"\xe4", b"\xbd", b"\xa0", b"b"]])
+    cut, start, end = spans.cut_spans(pieces, tf.constant([0]), tf.constant([2]))
+    assert cut.numpy()[0] == b"a" and int(start[0]) == 0
+    assert spans.cut_spans(pieces, tf.constant([1]), tf.constant([3]))[0].numpy()[0].decode() == "你"
+    assert spans.cut_spans(pieces, tf.constant([3]), tf.constant([3]))[0].numpy()[0] == b""
