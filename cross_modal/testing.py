@@ -190,7 +190,9 @@ def check_task(task, batch, raw):
     _expect(isinstance(task.languages, Language) and set(task.draws) == set(task.features), "a Language, and draws for each feature")
     model = task.build()
     x, y, weight = task.example(batch)
-    model.compile(optimizer=keras.optimizers.Adam(3e-3), **task.objective())
+    optimizer = keras.optimizers.Adam(3e-3)
+    optimizer.build(model.trainable_variables)  # Built inside the first step it would have that step traced twice.
+    model.compile(optimizer=optimizer, **task.objective())
     first = model.test_on_batch(x, y, weight, return_dict=True)["loss"]  # Without dropout.
     for _ in range(8):  # Statistics of batch normalisation lag behind.
         for _ in range(9):
