@@ -58,7 +58,7 @@ def _feature(dataset, name, options, others=()):
         wanted, given = {key: options.pop(key) for key in ("vocab_size", "units") if key in options}, options.get("stop_words")
         if given and not isinstance(given, dict):
             options["stop_words"] = _stop_words(dataset.fields[name], given)
-        cleaner = Cleaner(**{key: options[key] for key in ("fold_case", "punctuation", "stop_words") if key in options})
+        cleaner = Cleaner(**{key: options[key] for key in ("fold_case", "punctuation", "stop_words", "romanize") if key in options})
         values = itertools.chain.from_iterable(dataset.values("train", one) for one in (name, *others))
         return Text(learn_subwords(_cleaned(cleaner, values), **wanted), **options)
     if kind == "label":

@@ -27,7 +27,7 @@ class Text(Feature):
     Args:
         model: serialised SentencePiece model, as bytes or as base64 text.
         length: most subwords kept of one string; the rest is cut off.
-        fold_case: see `Cleaner`, as `punctuation` and `stop_words`; all is left as it is unless they say so.
+        fold_case: see `Cleaner`, as `punctuation`, `stop_words` and `romanize`; all is left as it is unless they say so.
 
     Returns:
         `featurize` returns int32 `(time,)` of ids, at most `length`. Id 0 is padding and never occurs.
@@ -39,7 +39,7 @@ class Text(Feature):
     kind = "text"
     start, end = 2, 3  # Ids that stand before and after a text that is written; `featurize` gives neither.
 
-    def __init__(self, model, length=128, fold_case=False, punctuation=True, stop_words=None):
+    def __init__(self, model, length=128, fold_case=False, punctuation=True, stop_words=None, romanize=False):
         super().__init__(name="text")
         if length < 1:
             raise ValueError(f"Expected `length` to be at least 1 subword. Received: length={length}")
@@ -48,7 +48,7 @@ class Text(Feature):
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=self.model)
         self.vocab_size = self._processor.vocab_size()
         self.spec = tf.TensorSpec((None,), tf.int32)
-        self.cleaner = Cleaner(fold_case, punctuation, stop_words)
+        self.cleaner = Cleaner(fold_case, punctuation, stop_words, romanize)
 
     def clean(self, raw, language):
         return self.cleaner(raw, language)

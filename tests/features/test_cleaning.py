@@ -66,3 +66,24 @@ def test_a_text_feature_cleans_in_batches_and_when_saved(tmp_path):
     module.run = tf.function(lambda raw, language: features.featurize_batch(text, raw, language)["value"], input_signature=[tf.TensorSpec((None,), tf.string)] * 2)
     tf.saved_model.save(module, tmp_path)
     np.testing.assert_array_equal(tf.saved_model.load(tmp_path).run(raw, language), expected["value"])
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("Привет, мир!", "Privet, mir!"),
+        ("Δύο σκύλοι", "Dyo skyloi"),
+        ("e\u0301te\u0301 Straße", "ete Strasse"),
+        ("你好 ABC", "NiHao ABC"),
+        ("١٢ 3", "12 3"),
+        ("👍 — «a»", "👍 — «a»"),
+        ("", ""),
+    ],
+)
+def test_letters_of_all_scripts_in_latin_ones(text, expected):
+    assert cleaned([text], ["und"], romanize=True) == [expected]
+    assert cleaned([text], ["und"], romanize=True, fold_case=True) == [expected.casefold()]
+
+
+def test_stop_words_are_found_before_they_are_romanized():
+    assert cleaned(["Это мир"], ["ru"], romanize=True, stop_words={"ru": ["это"]}) == ["mir"]
