@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import importlib
 import inspect
 import json
 import math
@@ -13,7 +12,7 @@ import yaml
 
 from cross_modal import decoders, fusion, tasks, towers, training
 from cross_modal.data import Dataset, learn_features
-from cross_modal.features import Feature, Language
+from cross_modal.features.saved import imported, load_features
 
 _KEYS = ("task", "dataset", "seed", "features", "towers", "decoders", "fusion", "decoder", "options", "training")
 _TASKS = {
@@ -219,29 +218,6 @@ def load_task(run):
     return config, make_task(config, features, languages)
 
 
-def load_features(run):
-    """Makes the features of a run.
-
-    Args:
-        run: folder of the run.
-
-    Returns:
-        Pair of dict of field to `Feature`, and `Language`.
-
-    Raises:
-        FileNotFoundError: if the folder holds no run.
-        ConfigError: if it names what is no feature.
-    """
-    path = pathlib.Path(run) / "features.json"
-    if not path.exists():
-        raise FileNotFoundError(f"Expected the folder of a run, with run.yaml and features.json. Received: {run}. Make one with `cross-modal train`.")
-    saved = json.loads(path.read_text(encoding="utf-8"))
-    features = {name: _imported(one["class"], f"the feature {name}")(**one["config"]) for name, one in saved["features"].items()}
-    if not all(isinstance(one, Feature) for one in features.values()):
-        raise ConfigError(f"Expected features.json to name subclasses of Feature. Received: {[one['class'] for one in saved['features'].values()]}")
-    return features, Language(saved["languages"])
-
-
 def _parts(module):
     """The towers, fusions or decoders of a module: what takes the arguments of one."""
     public = {name: part for name, part in vars(module).items() if inspect.isfunction(part) and not name.startswith("_")}
@@ -264,11 +240,10 @@ def _named(name, known, place):
 
 
 def _imported(name, place):
-    module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"Expected {place} to be module:name of something that can be imported. Received: {name!r} ({error})") from error
+        return imported(name, place)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _check_absent(config, key, task):

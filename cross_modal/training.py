@@ -14,6 +14,7 @@ from tqdm import tqdm
 from cross_modal import transfer
 from cross_modal.callbacks import SCHEDULES, Freeze, LateDropout, Schedule
 from cross_modal.data import batches
+from cross_modal.distilling import Teacher
 
 _STATE = "checkpoints/state.json"
 _BEST = "checkpoints/best.weights.h5"
@@ -23,7 +24,7 @@ _COUNTED = 100  # Batches by which it is estimated how many items one has.
 def fit(
     task, dataset, run, *, epochs=20, steps_per_epoch=None, batch_size=64, optimizer="adamw", learning_rate=2e-3, schedule="cosine", warmup=0.1,
     weight_decay=0.01, clipnorm=1.0, ema=None, precision="float32", patience=None, bucket_by=None, batch_tokens=None, cache=True, augment=None, modality_dropout=0.0, mixup=0.0,
-    oversample=None, dropout_after=0.0, start_from=None, freeze=None, paces=None, jit_compile="auto", seed=0, resume=False, progress=True,
+    oversample=None, dropout_after=0.0, start_from=None, freeze=None, paces=None, teacher=None, jit_compile="auto", seed=0, resume=False, progress=True,
 ):  # fmt: skip
     """Trains a task and saves the best model.
 
@@ -56,6 +57,8 @@ def fit(
         freeze: dict of the name of a part or layer, in which `*` stands for any letters, to a share of the epochs in which it is left as it is, 1 for all; of those that fit
             the last counts, so that `{"*": 1, "text_head": 0}` trains nothing but that.
         paces: dict of such a name to the share of the learning rate at which it learns.
+        teacher: arguments of `distilling.Teacher` but for the task: the folder of a `run` that answers labels, which are learned too, also of items without a label, and
+            its `weight`, `temperature` and `languages`.
         jit_compile: XLA; "auto" is what Keras thinks best for the device.
         seed: of weights, dropout, shuffling and draws.
         resume: whether to go on with the run in the folder; otherwise the folder must hold no run.
@@ -106,13 +109,18 @@ def fit(
     if paces:
         transfer.set_paces(model, paces)
 
+    taught = Teacher(task=task, **teacher) if teacher else None
+
     def data(split, seed, start=0, cache=cache):
         sorted_by = {"bucket_by": bucket_by, "tokens": batch_tokens} if seed is not None else {}
+        asked, fields, again, first = taught if seed is not None else None, task.features, task.again, task.drawn_first  # Validation is by labels alone.
+        if asked:
+            fields, again, first = {**fields, **asked.features}, {**again, **asked.again}, {**first, **asked.drawn_first}
         made = batches(
-            dataset, split, task.features, task.languages, batch_size, draws=task.draws, drawn_first=task.drawn_first, seed=seed, **sorted_by,
-            cache=cache, start=start, augment=augment or {}, modality_dropout=modality_dropout, mixup=mixup, oversample=oversample or {}, again=task.again, choose=task.choose,
+            dataset, split, fields, task.languages, batch_size, draws=task.draws, drawn_first=first, seed=seed, **sorted_by,
+            cache=cache, start=start, augment=augment or {}, modality_dropout=modality_dropout, mixup=mixup, oversample=oversample or {}, again=again, choose=task.choose,
         )  # fmt: skip
-        return made.map(task.example)
+        return made.map(lambda batch: asked.teach(batch, *task.example(batch)) if asked else task.example(batch))
 
     steps = steps_per_epoch or math.ceil(dataset.splits["train"] / (_items_of(data("train", seed, cache=False)) if batch_tokens else batch_size))
     if ema is not None and not state["epoch"]:

@@ -17,6 +17,7 @@ LEVELS = [
     {
         "training",
         "callbacks",
+        "distilling",
         "evaluation",
         "pages",
         "report",

@@ -39,7 +39,8 @@ def batches(
         oversample: with a seed, dict of field (a label, or another one for its languages) to a power: 0 leaves the classes as they are, 1 shows the items of a rare one
             as often as those of the most common.
         drawn_first: with `draws`, dict of field to languages whose views are drawn before those of others.
-        again: dict of another name to a field, whose views are drawn once more under that name, by themselves, and are not augmented there.
+        again: dict of another name to a field, whose views are drawn once more under that name, by themselves, and are not augmented there; by the field's
+            feature, unless there is one of that name.
         choose: function from a dict of field to the languages of its views, int32 `(views,)`, and a seed `(2,)` to a dict of field to the places of those views that are
             drawn, in place of views at random; without a seed the same are drawn each time. With a seed the items of a batch have views of the same fields, so that the
             towers of others have next to nothing to do; an item of which nothing is drawn is in none.
@@ -56,7 +57,7 @@ def batches(
         ValueError: if an option is for fields of another kind.
     """
     again = dict(again)
-    features = {**features, **{name: features[field] for name, field in again.items()}}
+    features = {**features, **{name: features[field] for name, field in again.items() if name not in features}}
     draws = None if draws is None else {**dict.fromkeys(again, 1), **draws}
     missing = [name for name in features if again.get(name, name) not in dataset.fields]
     if missing:
