@@ -16,6 +16,7 @@ from cross_modal.exporting import export, load
 from cross_modal.features import Feature, Language, featurize_batch, featurize_views
 from cross_modal.layers import Decoder
 from cross_modal.tasks import Endpoint, Task
+from cross_modal.training import prepare
 
 
 def check_feature(feature, raws):
@@ -193,6 +194,7 @@ def check_task(task, batch, raw):
     optimizer = keras.optimizers.Adam(3e-3)
     optimizer.build(model.trainable_variables)  # Built inside the first step it would have that step traced twice.
     model.compile(optimizer=optimizer, **task.objective())
+    prepare(model, x, y, weight)
     first = model.test_on_batch(x, y, weight, return_dict=True)["loss"]  # Without dropout.
     for _ in range(8):  # Statistics of batch normalisation lag behind.
         for _ in range(9):

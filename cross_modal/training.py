@@ -131,15 +131,34 @@ def fit(
     callbacks = [LateDropout(round(dropout_after * epochs)), *callbacks] if dropout_after else callbacks
     callbacks = [Freeze(freeze, epochs), *callbacks] if freeze else callbacks
     if state["epoch"] < epochs and not state["stopped"]:
-        validation = data("validation", None) if dataset.splits.get("validation") else None
+        training, validation = data("train", seed, state["epoch"] * steps), data("validation", None) if dataset.splits.get("validation") else None
+        prepare(model, *tf.nest.map_structure(_nothing, training.element_spec))
         model.fit(
-            data("train", seed, state["epoch"] * steps), steps_per_epoch=steps, epochs=epochs, initial_epoch=state["epoch"],
+            training, steps_per_epoch=steps, epochs=epochs, initial_epoch=state["epoch"],
             validation_data=validation, callbacks=callbacks, verbose=0, shuffle=False,
         )  # fmt: skip
     if (run / _BEST).exists():
         model.load_weights(run / _BEST)
     model.save(run / "model.keras")
     return model
+
+
+def prepare(model, x, y, weight=None):
+    """Makes the variables of a compiled model's losses and metrics: made inside the first step they would have that step traced twice, half of the time until it is done.
+
+    Args:
+        model: compiled `keras.Model`.
+        x: of an example, as `y` and `weight`; what is in it does not matter.
+    """
+    said = model(x, training=False)
+    model.compute_loss(x, y, said, weight, training=False)
+    model.compute_metrics(x, y, said, weight)
+    model.reset_metrics()
+
+
+def _nothing(spec):
+    """Zeros such as a spec allows, two of them."""
+    return tf.zeros([2, *(8 if size is None else size for size in spec.shape[1:])], spec.dtype)
 
 
 def _items_of(data):

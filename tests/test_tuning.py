@@ -70,7 +70,7 @@ def test_another_kind_of_tower_has_arguments_of_its_own(dataset, tmp_path, untra
     rows = tuning.tune(small(dataset, "towers.text={kind: lstm, depth: 2}"), tmp_path / "run", trials=9, choose=choose, progress=False)
     assert len(rows) == 4 and not any(row["failed"] for row in rows), "there is nothing else to try"
     seen = {(json.dumps(full["towers"]["text"]), full["training"]["ema"]) for full in untrained[0]}
-    kinds = ('{"kind": "bag", "dropout": 0.1}', '{"kind": "lstm", "depth": 2, "dropout": 0.1}')
+    kinds = ('{"kind": "bag", "dropout": 0.1, "adapter": 0}', '{"kind": "lstm", "depth": 2, "dropout": 0.1, "adapter": 0}')
     assert seen == {(kind, ema) for kind in kinds for ema in (None, 0.9)}
 
 
