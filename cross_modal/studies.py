@@ -7,8 +7,7 @@ import numpy as np
 import scipy.stats
 from tqdm import tqdm
 
-from cross_modal import training
-from cross_modal.data import batches
+from cross_modal import evaluation, training
 from cross_modal.words import words_of
 
 _EVERY = "all"  # What stands for all languages at once.
@@ -54,7 +53,7 @@ def language_matrix(task, dataset, run, field="text", languages=(), split="test"
                 continue
             model = _fitted(task, shown, pathlib.Path(run) / f"{train}-{seed}", seed, options)
             for tag in languages:
-                scores = task.score(model, batches(asked[tag], split, task.features, task.languages, 64, cache=False, again=task.again, raw=bool(task.again)))
+                scores = evaluation.evaluate(task, model, asked[tag], split, baseline=False)
                 kept.add(train, tag, seed, task.merit(scores), interval=_interval(scores), items=asked[tag].splits[split])
     rows = []
     for train in (*languages, _EVERY):
@@ -105,7 +104,7 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
         shown = dataset.only(ids={"train": ids, **({"validation": []} if "validation" in dataset.splits else {})})
         own = {"start_from": start_from} if transfer else {"freeze": None, "paces": None}
         model = _fitted(task, shown, pathlib.Path(run) / f"{size}-{'with' if transfer else 'without'}-{seed}", seed, {**options, **own})
-        scores = task.score(model, batches(dataset, split, task.features, task.languages, 64, cache=False, again=task.again, raw=bool(task.again)))
+        scores = evaluation.evaluate(task, model, dataset, split, baseline=False)
         kept.add(size, transfer, seed, task.merit(scores))
     rows = []
     for size in sizes:

@@ -63,19 +63,19 @@ def start_from(model, runs, features=(), languages=()):
 
 def _copied(part, other, languages, theirs):
     """Copies the weights of a part, and tells which, as `start_from` does."""
-    own, given = part.weights, other.weights
+    own, given, tagged = part.weights, other.weights, _tagged(part)
     keys = [[(one.name, tuple(one.shape)) for one in weights] for weights in (own, given)]
     pairs = [(a + step, b + step) for a, b, size in difflib.SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks() for step in range(size)]
     free = [b for b in range(len(given)) if b not in {b for _, b in pairs}]
     for a in [a for a in range(len(own)) if a not in {a for a, _ in pairs}]:  # Those of which there are more, or fewer, rows.
         alike = [b for b in free if given[b].name == own[a].name and len(own[a].shape) == 2 and own[a].shape[1:] == given[b].shape[1:]]
-        if alike and (id(own[a]) in _tagged(part) or (own[a].name == "embeddings" and own[a].shape[0] > given[alike[0]].shape[0])):
+        if alike and (id(own[a]) in tagged or (own[a].name == "embeddings" and own[a].shape[0] > given[alike[0]].shape[0])):
             pairs.append((a, alike[0]))
             free.remove(alike[0])
     copied, reshaped, numbers = [], [], 0
     for a, b in sorted(pairs):
         value, whole = keras.ops.convert_to_numpy(given[b]), own[a].shape == given[b].shape
-        if id(own[a]) in _tagged(part) and languages and theirs and languages != theirs:
+        if id(own[a]) in tagged and languages and theirs and languages != theirs:
             rows, whole = [(languages.index(tag), place) for place, tag in enumerate(theirs) if tag in languages], False
         else:
             rows = [(place, place) for place in range(len(value))] if not whole else []

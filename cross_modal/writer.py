@@ -64,6 +64,11 @@ def writing_steps(writer, feature, states, mask, language, length):
     return step, memory, ops.shape(language)[0], feature.start, feature.end, length
 
 
+def texts_of(feature, ids):
+    """Returns the strings `(batch, beams)` of ids `(batch, beams, length)`, as TensorFlow graph code."""
+    return tf.reshape(feature.detokenize(tf.reshape(ids, (-1, ids.shape[-1]))), tf.shape(ids)[:2])
+
+
 def taught(feature, ids, mask):
     """Makes the example of texts to write, as TensorFlow graph code.
 

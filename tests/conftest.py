@@ -64,6 +64,18 @@ def question_pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def picture_of(tmp_path_factory):
+    """A function of a dataset to a file with the first picture of its test split."""
+
+    def write(dataset):
+        path = tmp_path_factory.mktemp("views") / "number.png"
+        path.write_bytes(next(iter(dataset.items("test").as_numpy_iterator()))["image"]["value"][0])
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """A function of a dataset, a task and settings to the folder of a run that the command line trained."""
 

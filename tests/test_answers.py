@@ -19,10 +19,8 @@ def run(question_pictures, trained):
 
 
 @pytest.fixture(scope="module")
-def picture(question_pictures, tmp_path_factory):
-    path = tmp_path_factory.mktemp("views") / "number.png"
-    path.write_bytes(next(iter(question_pictures.items("test").as_numpy_iterator()))["image"]["value"][0])
-    return path
+def picture(question_pictures, picture_of):
+    return picture_of(question_pictures)
 
 
 def test_the_run_has_its_scores_and_answers(run, capsys):

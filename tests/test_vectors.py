@@ -23,10 +23,8 @@ def run(dataset, trained):
 
 
 @pytest.fixture(scope="module")
-def picture(dataset, tmp_path_factory):
-    path = tmp_path_factory.mktemp("views") / "number.png"
-    path.write_bytes(next(iter(dataset.items("test").as_numpy_iterator()))["image"]["value"][0])
-    return path
+def picture(dataset, picture_of):
+    return picture_of(dataset)
 
 
 def test_the_run_has_its_scores_and_a_page(run, capsys):

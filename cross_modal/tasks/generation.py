@@ -18,7 +18,7 @@ from cross_modal.features.label import UNDETERMINED
 from cross_modal.losses import SmoothedCrossEntropy
 from cross_modal.routes import Routes, expand_routes, route_name, split_route
 from cross_modal.tasks.task import Task
-from cross_modal.writer import build_writer, taught, writing_steps
+from cross_modal.writer import build_writer, taught, texts_of, writing_steps
 
 _TARGET = "target"
 
@@ -235,7 +235,7 @@ class Generation(Task):
             ids, scores = (one[:, None] for one in self._run(lambda x, language: decoding.greedy(*self._steps(model, x, language), shrink=not self.jit_compile), x, language))
         else:
             ids, scores = self._run(lambda x, language: decoding.beam(*self._steps(model, x, language), self.beams, self.length_penalty, not self.jit_compile), x, language)
-        return self._texts(ids), scores
+        return texts_of(self.features[self.target], ids), scores
 
     def draw(self, model, x, language, drawn, temperature=1.0, top_k=0, top_p=1.0):
         """Draws texts, as TensorFlow graph code.
@@ -250,7 +250,7 @@ class Generation(Task):
             Pair of texts, string `(batch,)`, and log-probabilities `(batch,)`.
         """
         ids, scores = self._run(lambda x, language, *drawn: decoding.sample(*self._steps(model, x, language), *drawn), x, language, drawn, temperature, top_k, top_p)
-        return self._texts(ids[:, None])[:, 0], scores
+        return texts_of(self.features[self.target], ids[:, None])[:, 0], scores
 
     def _run(self, function, *given):
         return (compiled(function, [name for name in self.sources if self.features[name].has_time]) if self.jit_compile else function)(*given)
@@ -259,10 +259,6 @@ class Generation(Task):
         """What all ways to decode begin with: the step, the memory before it, rows, start, end and length."""
         encoded = self._encoded(model.get_layer("encoder"), x, language, training=False)
         return writing_steps(model.get_layer("writer"), self.features[self.target], encoded["states"], encoded["mask"], language, self.length)
-
-    def _texts(self, ids):
-        """The strings `(batch, beams)` of ids `(batch, beams, length)`."""
-        return tf.reshape(self.features[self.target].detokenize(tf.reshape(ids, (-1, ids.shape[-1]))), tf.shape(ids)[:2])
 
     def endpoints(self, model):
         return text_endpoints.make_endpoints(self, model)

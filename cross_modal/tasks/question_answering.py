@@ -14,7 +14,7 @@ from cross_modal.features import Label, featurize_batch
 from cross_modal.layers import ABSENT_LOGIT, AttentionPooling, SpanLogits
 from cross_modal.losses import SmoothedCrossEntropy
 from cross_modal.tasks.task import STRING, Endpoint, Task
-from cross_modal.writer import build_writer, taught, writing_steps
+from cross_modal.writer import build_writer, taught, texts_of, writing_steps
 
 _TARGET = "target"
 _LIKELY = 5  # Answers of a closed set that are given with their probabilities.
@@ -248,7 +248,7 @@ class QuestionAnswering(Task):
         read, feature = self._read(model, x, reader), self.features[self.answer]
         steps = writing_steps(model.get_layer(f"{reader}_writer"), feature, read["states"], read["mask"], language, self.length)
         ids, scores = decoding.beam(*steps, self.beams, 0.0)
-        texts = tf.reshape(feature.detokenize(tf.reshape(ids, (-1, ids.shape[-1]))), tf.shape(ids)[:2])
+        texts = texts_of(feature, ids)
         return {"answer": texts[:, 0], "probability": tf.exp(scores[:, 0]), "answers": texts, "probabilities": tf.exp(scores)}
 
     def _read(self, model, x, reader):
