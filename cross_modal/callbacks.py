@@ -74,7 +74,7 @@ class LateDropout(keras.callbacks.Callback):
 
 
 class Freeze(keras.callbacks.Callback):
-    """Leaves layers as they are for a share of the epochs, or for all.
+    """Leaves layers as they are for a share of the epochs, or for all. Between epochs all can be trained, as what is saved then is gone on with.
 
     Args:
         patterns: dict of a pattern, see `transfer.settings_of`, to a share of the epochs, 1 for all.
@@ -91,17 +91,18 @@ class Freeze(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if any(not 0 <= share <= 1 for share in self.patterns.values()):
             raise ValueError(f"Expected `freeze` to be a share of the epochs, from 0 to 1, for each part. Received: freeze={self.patterns}")
-        self.shares = settings_of(self.model, self.patterns)
+        self.shares, self.traced = settings_of(self.model, self.patterns), None
 
     def on_epoch_begin(self, epoch, logs=None):
         wanted = [epoch >= share * self.epochs for _, share in self.shares]
-        if wanted != [layer.trainable for layer, _ in self.shares]:
-            for (layer, _), free in zip(self.shares, wanted):
-                layer.trainable = free
-            self.model.make_train_function(force=True)
+        for (layer, _), free in zip(self.shares, wanted):
+            layer.trainable = free
         if not self.model.trainable_variables:
             raise ValueError(f"Expected something to train. Received: freeze={self.patterns}, which leaves nothing in epoch {epoch + 1}")
+        if wanted != self.traced:
+            self.model.make_train_function(force=True)
+        self.traced = wanted
 
-    def on_train_end(self, logs=None):
+    def on_epoch_end(self, epoch, logs=None):
         for layer, _ in self.shares:
-            layer.trainable = True  # For whoever goes on with it.
+            layer.trainable = True  # A model that is saved frozen comes back with an optimizer that knows nothing of the frozen weights.

@@ -195,12 +195,29 @@ def test_a_part_is_freed_after_a_share_of_the_epochs(learned, dataset, tmp_path)
     class Look(callbacks.Freeze):
         def on_epoch_end(self, epoch, logs=None):
             states.append({path[0]: layer.trainable for path, layer in transfer.leaves(self.model)})
+            super().on_epoch_end(epoch, logs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "Freeze", Look)
         _, steps = _fitted(_classifier(learned), dataset, tmp_path, freeze={"text": 0.5}, epochs=4)
     assert [one["text"] for one in states] == [False, False, True, True] and all(one["image"] for one in states)
     assert "text" in {part for part, step in steps if step.any()}
+
+
+def test_a_frozen_run_that_was_cut_off_goes_on_to_the_same_end(learned, dataset, tmp_path):
+    task, options = _classifier(learned), {"freeze": {"text": 0.75}, "epochs": 4}
+    whole, _ = _fitted(task, dataset, tmp_path / "whole", **options)
+
+    def cut(self, logs):
+        if logs["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training._Keeper, "_tell", cut)
+        _fitted(task, dataset, tmp_path / "cut", **options)
+    model, _ = _fitted(task, dataset, tmp_path / "cut", resume=True, **options)
+    for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_parts_learn_at_their_pace(learned, dataset, tmp_path):
