@@ -20,6 +20,7 @@ from cross_modal import questions
 EASY_VQA = {
     "features": {"image": {"size": [32, 32]}, "question": {"length": 24}, "answer": {}},
     "towers.question.kind": "gru",
+    "fusion.kind": "multiply",
     "options.dim": 96,
     "training": {"epochs": 8, "batch_size": 128, "learning_rate": 3e-3, "ema": 0.99},
 }

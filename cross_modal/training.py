@@ -24,7 +24,7 @@ _COUNTED = 100  # Batches by which it is estimated how many items one has.
 def fit(
     task, dataset, run, *, epochs=20, steps_per_epoch=None, batch_size=64, optimizer="adamw", learning_rate=2e-3, schedule="cosine", warmup=0.1,
     weight_decay=0.01, clipnorm=1.0, ema=None, precision="float32", patience=None, bucket_by=None, batch_tokens=None, cache=True, augment=None, modality_dropout=0.0, mixup=0.0,
-    oversample=None, dropout_after=0.0, start_from=None, freeze=None, paces=None, teacher=None, jit_compile="auto", seed=0, resume=False, progress=True,
+    oversample=None, weigh=None, dropout_after=0.0, start_from=None, freeze=None, paces=None, teacher=None, jit_compile="auto", seed=0, resume=False, progress=True,
 ):  # fmt: skip
     """Trains a task and saves the best model.
 
@@ -52,6 +52,7 @@ def fit(
             as the items make on average.
         cache: see `batches`.
         augment: see `batches`, as `modality_dropout`, `mixup` and `oversample`.
+        weigh: as `oversample`, but what is rare counts for more in the loss, one on average over a batch.
         dropout_after: share of the epochs in which nothing is dropped, before (late dropout, Liu et al. 2023, "Dropout Reduces Underfitting").
         start_from: dict of the name of a part of the model, such as a tower, to the folder of a run whose weights it starts with, see `transfer.start_from`.
         freeze: dict of the name of a part or layer, in which `*` stands for any letters, to a share of the epochs in which it is left as it is, 1 for all; of those that fit
@@ -118,9 +119,10 @@ def fit(
             fields, again, first = {**fields, **asked.features}, {**again, **asked.again}, {**first, **asked.drawn_first}
         made = batches(
             dataset, split, fields, task.languages, batch_size, draws=task.draws, drawn_first=first, seed=seed, **sorted_by,
-            cache=cache, start=start, augment=augment or {}, modality_dropout=modality_dropout, mixup=mixup, oversample=oversample or {}, again=again, choose=task.choose,
+            cache=cache, start=start, augment=augment or {}, modality_dropout=modality_dropout, mixup=mixup, oversample=oversample or {}, weigh=weigh or {}, again=again,
+            choose=task.choose,
         )  # fmt: skip
-        return made.map(lambda batch: asked.teach(batch, *task.example(batch)) if asked else task.example(batch))
+        return made.map(lambda batch: _weighed(batch, asked.teach(batch, *task.example(batch)) if asked else task.example(batch)))
 
     steps = steps_per_epoch or math.ceil(dataset.splits["train"] / (_items_of(data("train", seed, cache=False)) if batch_tokens else batch_size))
     if ema is not None and not state["epoch"]:
@@ -159,6 +161,21 @@ def prepare(model, x, y, weight=None):
 def _nothing(spec):
     """Zeros such as a spec allows, two of them."""
     return tf.zeros([2, *(8 if size is None else size for size in spec.shape[1:])], spec.dtype)
+
+
+def _weighed(batch, example):
+    """The example with the weights of its items, if they have some; items may stand in it several times, one time below the other."""
+    if "weigh" not in batch:
+        return example
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(example)
+    rates = batch["weigh"] / tf.reduce_mean(batch["weigh"])
+
+    def rated(given):
+        own = tf.tile(rates, [tf.shape(given)[0] // tf.size(rates)])
+        return tf.reshape(own, tf.concat([[-1], tf.ones_like(tf.shape(given)[1:])], 0)) * tf.cast(given, tf.float32)
+
+    weight = tf.nest.map_structure(lambda one: tf.ones(tf.shape(one)[:1]), y) if weight is None else weight
+    return x, y, tf.nest.map_structure(rated, weight)
 
 
 def _items_of(data):

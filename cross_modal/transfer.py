@@ -34,10 +34,10 @@ def start_from(model, runs, features=(), languages=()):
         FileNotFoundError: if a folder holds no run.
         ValueError: if there is no such part, it reads other subwords, or no weight is of the same name and shape.
     """
-    report, here = [], _parts(model)
+    report, here, features = [], _parts(model), dict(features)
     for name, place in dict(runs).items():
         if isinstance(place, (list, tuple)) or pathlib.Path(str(place)).is_file():
-            report.append(_from_words(here, name, list(place) if isinstance(place, (list, tuple)) else [place], dict(features)))
+            report.append(_from_words(here, name, list(place) if isinstance(place, (list, tuple)) else [place], features))
             continue
         folder, _, there = str(place).partition("#")
         source = pathlib.Path(folder) / "model.keras"
@@ -50,7 +50,11 @@ def start_from(model, runs, features=(), languages=()):
                 raise ValueError(f"Expected a part of {whose}: {', '.join(sorted(some))}. Received: {wanted}")
         saved = pathlib.Path(folder) / "features.json"
         saved = json.loads(saved.read_text(encoding="utf-8")) if saved.exists() else {"features": {}, "languages": []}
-        _check_subwords(saved, folder, (there or name).removesuffix("_tower"), dict(features).get(name.removesuffix("_tower")))
+        sizes, field = {one.shape[0] for one in here[name].weights if len(one.shape) == 2}, name.removesuffix("_tower")
+        pairs = [(field, (there or name).removesuffix("_tower"))] if field in features else [(read, read) for read in features]
+        for ours, theirs in pairs:  # What is not named after a field knows the subwords of those that have as many as it has rows of a weight.
+            if hasattr(features[ours], "pieces") and features[ours].vocab_size in sizes:
+                _check_subwords(saved, folder, theirs, features[ours])
         report.append({"part": name, "run": str(place), **_copied(here[name], others[there or name], list(languages), saved["languages"])})
         if not report[-1]["copied"] and not report[-1]["reshaped"]:
             own, given = here[name].weights, others[there or name].weights
@@ -150,10 +154,7 @@ def _parts(model):
 
 def _check_subwords(saved, folder, name, feature):
     theirs = saved["features"].get(name, {}).get("config", {}).get("model")
-    ours = None if feature is None else feature.config().get("model")
-    if ours is None or theirs is None or ours == theirs:
-        return
-    if not (hasattr(feature, "pieces") and feature.model.startswith(base64.b64decode(theirs))):  # Subwords that were added stand behind the others.
+    if theirs is not None and not feature.model.startswith(base64.b64decode(theirs)):  # Subwords that were added stand behind the others.
         raise ValueError(
             f"Expected {name} of {folder} to read the same subwords as here. Received: others, so that what its embeddings mean is something else."
             f" Take them over: features.{name}.from={folder}"

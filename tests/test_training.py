@@ -131,6 +131,17 @@ def test_options_without_a_meaning_are_told(task, dataset, tmp_path, options, wo
         fit(task, dataset, tmp_path, **{**OPTIONS, **options})
 
 
+@pytest.mark.parametrize("weight", [np.float32([1, 1, 1, 0]), None])
+def test_rare_items_count_for_more(weight):
+    """Twice in the example, as views of two languages are."""
+    y = {"label": np.zeros((4, 2), "float32"), "tokens": np.zeros((4, 3), "int32")}
+    weights = None if weight is None else {"label": weight, "tokens": np.ones((4, 3), "float32")}
+    *_, found = training._weighed({"weigh": np.float32([1, 3])}, (None, y, weights) if weights else (None, y))
+    np.testing.assert_allclose(found["label"], [0.5, 1.5, 0.5, 1.5] * (weight if weights else 1))
+    np.testing.assert_allclose(found["tokens"], np.array([0.5, 1.5, 0.5, 1.5])[:, None] * np.ones((1, 3)) if weights else [0.5, 1.5, 0.5, 1.5])
+    assert training._weighed({}, (1, 2)) == (1, 2)
+
+
 def test_averaged_weights_are_what_is_validated_and_saved(task, dataset, tmp_path):
     """With a momentum of nearly one the average stays where the first step left it."""
     model = fit(
@@ -144,6 +155,7 @@ def test_averaged_weights_are_what_is_validated_and_saved(task, dataset, tmp_pat
         modality_dropout=0.5,
         mixup=0.3,
         oversample={"parity": 1.0},
+        weigh={"parity*image": 1.0},
     )
     raw = keras.models.load_model(tmp_path / "checkpoints" / "epoch_4.keras")
     x = {"image": {"value": np.random.default_rng(0).uniform(size=(4, 8, 20, 1)), "mask": np.ones((4, 1), bool), "language": np.zeros(4, "int32")}}

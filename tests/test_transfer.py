@@ -88,6 +88,9 @@ def test_what_cannot_be_is_told(learned, run, tmp_path):
     (tmp_path / "model.keras").write_bytes((run / "model.keras").read_bytes())
     with pytest.raises(ValueError, match="to read the same subwords as here. Received: others"):
         transfer.start_from(model, {"text": tmp_path}, task.features)
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="Expected text of .* to read the same subwords as here. Received: others"):
+        transfer.start_from(model, {"writer": tmp_path}, task.features)
 
 
 def test_added_subwords_and_other_languages_leave_the_known_ones_as_they_were(learned, run):

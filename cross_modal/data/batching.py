@@ -5,6 +5,7 @@ import os
 import tensorflow as tf
 
 from cross_modal.data import augment as augmenting
+from cross_modal.data.rating import rarity
 from cross_modal.features import featurize_views
 
 ABSENT = -1
@@ -14,7 +15,7 @@ _LENGTHS = [8] + [step << power for power in range(2, 28) for step in (3, 4)]
 
 def batches(
     dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0, augment=(), modality_dropout=0.0, mixup=0.0,
-    oversample=(), drawn_first=(), again=(), choose=None, raw=False, tokens=None,
+    oversample=(), weigh=(), drawn_first=(), again=(), choose=None, raw=False, tokens=None,
 ):  # fmt: skip
     """Makes batches of the drawn views of each item.
 
@@ -36,8 +37,9 @@ def batches(
         augment: with a seed, dict of field to a dict of the keyword arguments of `augment.image`, `audio` and `spectrogram`, or `text`.
         modality_dropout: with a seed, how often each field of an item is hidden; one that is there always stays.
         mixup: with a seed, `alpha` of `augment.mix`, which mixes pictures, sounds and labels; 0 for none.
-        oversample: with a seed, dict of field (a label, or another one for its languages) to a power: 0 leaves the classes as they are, 1 shows the items of a rare one
-            as often as those of the most common.
+        oversample: with a seed, dict of field (a label, or another one for its languages), or of several such as `label*text` for each pair, to a power: 0 leaves the classes
+            as they are, 1 shows the items of a rare one as often as those of the most common.
+        weigh: with a seed, as `oversample`, but what is rare comes as often as before and has `weigh`, float32 `(batch,)`, the higher.
         drawn_first: with `draws`, dict of field to languages whose views are drawn before those of others.
         again: dict of another name to a field, whose views are drawn once more under that name, by themselves, and are not augmented there; by the field's
             feature, unless there is one of that name.
@@ -72,8 +74,9 @@ def batches(
     items = dataset.items(split)
     if again:
         items = items.map(lambda item: {**item, **{name: item[field] for name, field in again.items()}})
-    if seed is not None and oversample:
-        items = _rated(items, dataset, split, dict(oversample))
+    for name, powers in (("oversample", oversample), ("weigh", weigh)):
+        if seed is not None and powers:
+            items = _rated(items, name, rarity(dataset, split, dict(powers), name))
     # What is changed before it is featurized is featurized each time; without a cache all is, but only what is drawn.
     heard = {name: chosen for name, options in augment.items() if features[name].kind == "audio" and (chosen := augmenting.chosen(augmenting.audio, options))}
     early = [name for name in features if cache and name not in heard]
@@ -114,7 +117,7 @@ def length_for(length):
 
 def _featurize(item, features, languages, chosen, kept=False):
     """Featurizes the views of the chosen fields of an item; what it returns can stay in memory."""
-    out = {name: item[name] for name in ("id", "rate", *features) if name in item}
+    out = {name: item[name] for name in ("id", "oversample", "weigh", *features) if name in item}
     for name in chosen:
         feature, raw = features[name], item[name]
         out[name] = {
@@ -132,7 +135,7 @@ def _key(raw):
 
 def _draw(item, step, features, draws, seed, first):
     """Draws views of each field, featurized or not; fewer where there are fewer."""
-    out = {"id": item["id"]}
+    out = _carried(item)
     for place, name in enumerate(features):
         order = tf.range(tf.size(item[name]["language"]))
         if seed is not None:
@@ -151,12 +154,12 @@ def _chosen(item, step, features, languages, choose, seed):
     tags = {name: item[name]["language"] for name in features}
     tags = {name: languages.featurize(one) if one.dtype == tf.string else one for name, one in tags.items()}
     places = choose(tags, [seed, step])
-    return {"id": item["id"], **{name: {key: tf.gather(values, places[name]) for key, values in item[name].items()} for name in features}}
+    return {**_carried(item), **{name: {key: tf.gather(values, places[name]) for key, values in item[name].items()} for name in features}}
 
 
 def _place(item, features, draws):
     """Pads the views of each field to their number, and adds what tells one item from another."""
-    out = {"id": item["id"], "item": tf.strings.to_hash_bucket_fast(item["id"], 2**31 - 1)}
+    out = {**_carried(item), "item": tf.strings.to_hash_bucket_fast(item["id"], 2**31 - 1)}
     for name, feature in features.items():
         field = item[name]
         there, value = tf.size(field["key"]), field["value"]
@@ -188,32 +191,18 @@ def _heard(field, options, seed):
     return {**field, "value": changed, "key": _key(field["value"])}
 
 
-def _rated(items, dataset, split, powers):
-    """Says of each item how often it is to be shown, so that rare classes or languages are made up for."""
-    tables = []
-    for name, power in powers.items():
-        if name not in dataset.fields:
-            raise KeyError(f"Expected `oversample` to name fields of the dataset: {', '.join(dataset.fields)}. Received: {name}")
-        if dataset.fields[name].kind == "label":
-            part, counts = "value", dataset.describe()["labels"][name][split]
-        else:
-            views = dataset.describe()["views"][split]
-            part, counts = "language", {tag or "und": count for view, count in views.items() for field, _, tag in [view.partition(":")] if field == name}
-        rates = [(max(counts.values()) / count) ** power for count in counts.values()]
-        table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(list(counts), tf.constant(rates, tf.float32)), 1.0)
-        tables.append((name, part, table))
+def _rated(items, name, rate):
+    return items.map(lambda item: {**item, name: rate(item)}, num_parallel_calls=_CORES)
 
-    def rated(item):
-        # An item that has several classes is as rare as the rarest of them.
-        rates = [tf.reduce_max(tf.concat([table.lookup(item[name][part]), [1.0]], 0)) for name, part, table in tables]
-        return {**item, "rate": tf.reduce_prod(tf.stack(rates))}
 
-    return items.map(rated, num_parallel_calls=_CORES)
+def _carried(item):
+    """What goes with an item through all, beside its fields."""
+    return {name: item[name] for name in ("id", "weigh") if name in item}
 
 
 def _repeated(item, seed):
-    whole = tf.floor(item["rate"])
-    more = tf.random.stateless_uniform((), seed) < item["rate"] - whole
+    whole = tf.floor(item["oversample"])
+    more = tf.random.stateless_uniform((), seed) < item["oversample"] - whole
     return tf.data.Dataset.from_tensors(item).repeat(tf.cast(whole, tf.int64) + tf.cast(more, tf.int64))
 
 
@@ -266,7 +255,7 @@ def _unfolded(tensor, like):
 
 def _batch(items, features, size, bucket_by, tokens, drop_remainder, raw, by_presence):
     # An absent view of a batch padded in views must keep the key of absence.
-    padding = {"id": "", "item": tf.constant(0, tf.int64)}
+    padding = {"id": "", "item": tf.constant(0, tf.int64), **({"weigh": 0.0} if "weigh" in items.element_spec else {})}
     for name, feature in features.items():
         zero = tf.zeros((), feature.spec.dtype)
         padding[name] = {"value": zero, "mask": False, "language": 0, "key": tf.constant(ABSENT, tf.int64), **({"raw": ""} if raw else {})}
