@@ -38,7 +38,6 @@ MANY = {**TRANSLATION, **TRANSFORMER, **_LEFT_OUT, "training.epochs": 42, "train
 SHORT = {**TRANSFORMER, "training.epochs": 10, "training.warmup": 0.1, "training.schedule": "cosine", "training.ema": 0.99}
 LSTM = {"options.dim": 256, "towers.text": {"kind": "lstm", "depth": 1, "dropout": 0.3}, "decoder": {"kind": "lstm", "depth": 1, "dropout": 0.3}}
 LONG = {**LSTM, "training.epochs": 38, "training.warmup": 0.158}
-COOLED = {**LSTM, "training.epochs": 6, "training.learning_rate": 1.6e-3, "training.schedule": "cosine", "training.warmup": 0.02, "training.ema": 0.995}  # From where LONG ends.
 CAPTIONS = {
     "features": {"image": {"size": [64, 64], "fit": "stretch"}, "text": {"length": 32, "vocab_size": 3000, "fold_case": True}},
     "towers.image": {"kind": "resnet", "stem": 2, "depth": 1, "dropout": 0.2},
@@ -105,16 +104,13 @@ def timed(dataset, run, seed, keys):
 
 def translation(data, out, seeds):
     found = collections.defaultdict(list)
-    kinds = {"de": {"transformer": TRANSFORMER, "short": SHORT, "lstm": LSTM}, "fr": {"transformer": TRANSFORMER, "lstm": LONG, "lstm_cooled": COOLED}}
+    kinds = {"de": {"transformer": TRANSFORMER, "short": SHORT, "lstm": LSTM}, "fr": {"transformer": TRANSFORMER, "lstm": LONG}}
     for target, ways in kinds.items():
         folder = out / f"en-{target}"
         dataset = ingest(texts_of(data, ("en", target)), folder, "--splits", "1,0,0")
         for kind, keys in ways.items():
             for seed in seeds:
                 full = {**TRANSLATION, **keys, "options.routes": [f"text:en->text:{target}"]}
-                if keys is COOLED:
-                    run = str(folder / f"lstm-{seed}")
-                    full |= {"training.start_from": {"encoder": run, "writer": run}, "features": {"text": {"from": run}}}
                 noted(found, kind, *timed(dataset, folder / f"{kind}-{seed}", seed, full))
     return found
 

@@ -6,8 +6,8 @@ DATA is a folder with the tables `umsab`, `emoji`, `easy_vqa` and `mnist`. What 
 
     umsab           how tweets in eight languages feel, by one model, beside a linear one on words and letters; asked is the validation part
     languages       the same, trained on each of the languages alone and asked in all
-    other_language  the category of an emoji by its name in a language with few labels, with and without a model for names in twelve others
-    other_modality  the category by the picture, with few labels, with and without a tower that learned to find pictures by their names, without a label
+    other_language  whether a number is even, of the embedded sample, by its words in a language with few labels, with and without a model that learned it in four others
+    other_modality  the same by pictures, with and without a tower that learned to find pictures by words, without a label; and the category of an emoji by its picture
     other_task      the shape in a picture of `easy_vqa`, with few labels, with and without a tower that learned to answer yes or no
     shortage        digits of `mnist`, of which half have 300 pictures and half 10, and tweets that are rare in half of the languages: what augmentation, mixing, weights and
                     resampling do
@@ -21,7 +21,7 @@ import time
 from sklearn.metrics import f1_score
 from tables import ask_validation, command, ingest, main, rows_of, score, train
 
-from cross_modal import baselines
+from cross_modal import baselines, samples
 
 TWEETS = {
     "features": {"text": {"vocab_size": 8000, "length": 64, "fold_case": True}, "label": {}},
@@ -30,13 +30,19 @@ TWEETS = {
     "training": {"epochs": 8, "batch_size": 128, "learning_rate": 2e-3, "ema": 0.99, "bucket_by": "text"},
     "training.augment.text": {"word_dropout": 0.2},
 }
-KNOWN = ("be", "bg", "cs", "de", "en", "es", "fr", "it", "pl", "pt", "ru", "tr")  # Languages whose names have labels.
-NAMES = {
-    "features": {"text": {"vocab_size": 6000, "length": 24, "fold_case": True}, "label": {}},
-    "towers.text": {"kind": "gru", "dropout": 0.3},
-    "options": {"dim": 128, "dropout": 0.3, "label_smoothing": 0.1},
-    "training": {"epochs": 40, "steps_per_epoch": 20, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.98},
-    "training.augment.text": {"word_dropout": 0.1},
+KNOWN = ("de", "en", "es", "fr")  # Languages whose words have labels.
+NUMBERS = {"image": {"size": [16, 40], "channels": 1}, "text": {"vocab_size": 600, "length": 16}}
+ALIGNED = {
+    "features": NUMBERS,
+    "towers.text.kind": "gru",
+    "options": {"views": {"text": 3}, "always": ["text:en"]},
+    "training": {"epochs": 10, "steps_per_epoch": 100, "batch_size": 64, "ema": 0.99},
+    "training.augment.image": {"rotation": 5, "shift": 0.05, "scale": 0.05},
+}
+WORDS = {
+    "towers.text.kind": "gru",
+    "options": {"dropout": 0.3},
+    "training": {"epochs": 10, "steps_per_epoch": 20, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.98},
 }
 BESIDE = {
     "features": {"image": {"size": [48, 48]}, "text": {"length": 24, "vocab_size": 8000, "fold_case": True}},
@@ -55,7 +61,8 @@ PICTURES = {
 }
 ANSWERS = {
     "features": {"image": {"size": [32, 32]}, "question": {"length": 24}, "answer": {}},
-    "towers.question.kind": "gru",
+    "towers.question.kind": "bag",
+    "fusion.kind": "multiply",
     "options.dim": 96,
     "training": {"epochs": 4, "batch_size": 128, "learning_rate": 3e-3, "ema": 0.99},
 }
@@ -126,30 +133,51 @@ def _few(found, dataset, run, seeds, keys, label="label"):
         found[f"{run.name}, {size} of a class, {'with' if transfer else 'without'} transfer"].append(one["merit"])
 
 
-def _emoji(data):
-    """The rows of emoji, a fifth of them to be asked, without the two classes that are too rare."""
-    chance = random.Random(0)
-    return [{**row, "split": "test" if chance.random() < 0.2 else "train"} for row in rows_of(data, "emoji") if row["label"] not in ("Flags", "Component")]
+def _aligned(out):
+    """The embedded sample without speech, and a model that brings pictures and words in nine languages together, without a label."""
+    folder = out / "numbers"
+    if not (folder / "items.jsonl").exists():
+        samples.write_sample(folder)
+    _ingest_numbers(folder, "beside", "parity", "digits")
+    train(folder / "beside", folder / "aligned", "alignment", 0, ALIGNED)
+    return folder
+
+
+def _ingest_numbers(folder, name, *ignored):
+    speech = [f"audio:{tag}" for tag in samples.SPEECH_LANGUAGES]
+    command("ingest", folder / "items.jsonl", "--out", folder / name, *(f"--ignore={one}" for one in (*speech, *ignored)))
+    return folder / name
+
+
+def other_language(data, out, seeds):
+    found, folder = collections.defaultdict(list), _aligned(out)
+    texts = {tag: f"text:{tag}" for tag in samples.TEXT_LANGUAGES}
+    known = _ingest_numbers(folder, "known", "image", "digits", *(text for tag, text in texts.items() if tag not in KNOWN))
+    aligned, source = str(folder / "aligned"), str(folder / "known-parity")
+    labels = {"features": {"text": {"from": aligned}, "parity": {}}}
+    train(known, folder / "known-parity", "classification", 0, {**WORDS, **labels, "training.start_from": {"text": aligned}, "training.freeze": {"text": 1.0}})
+    for tag in ("uk", "tr"):
+        dataset = _ingest_numbers(folder, tag, "image", "digits", *(text for other, text in texts.items() if other != tag))
+        keys = {**WORDS, **labels, "training.start_from": {"text": source, "joined": source}, "training.paces": {"text": 0.1, "joined": 0.1}}
+        _few(found, dataset, folder / f"words in {tag}", seeds, keys, "parity")
+    return found
+
+
+def _pictures_of_numbers(out, seeds):
+    found, folder = collections.defaultdict(list), _aligned(out)
+    dataset = _ingest_numbers(folder, "pictures", "digits", *(f"text:{tag}" for tag in samples.TEXT_LANGUAGES))
+    keys = {key: WORDS[key] for key in ("options", "training")} | {"features": {"image": NUMBERS["image"], "parity": {}}, "training.start_from": {"image": str(folder / "aligned")}}
+    _few(found, dataset, folder / "numbers in pictures", seeds, {**keys, "training.paces": {"image": 0.1}}, "parity")
+    return found
 
 
 def _shown(rows, *fields):
     return [{key: row[key] for key in ("id", "split", *fields) if key in row} for row in rows]
 
 
-def other_language(data, out, seeds):
-    found, rows = collections.defaultdict(list), _emoji(data)
-    known = ingest(_shown(rows, "label", *(f"text:{tag}" for tag in KNOWN)), out / "emoji-known", "--splits", "1,0,0")
-    source = out / "emoji-known" / "run"
-    train(known, source, "classification", 0, {**NAMES, "training.steps_per_epoch": 60})
-    for tag in ("uk", "nl", "ro"):
-        dataset = ingest(_shown(rows, "label", f"text:{tag}"), out / f"emoji-{tag}", "--splits", "1,0,0")
-        keys = {**NAMES, "training.start_from": {"text": str(source)}, "training.epochs": 15, "features.text": {"from": str(source)}}
-        _few(found, dataset, out / f"emoji-{tag}" / f"names in {tag}", seeds, keys)
-    return found
-
-
 def other_modality(data, out, seeds):
-    found, rows = collections.defaultdict(list), _emoji(data)
+    found, chance = _pictures_of_numbers(out, seeds), random.Random(0)
+    rows = [{**row, "split": "test" if chance.random() < 0.2 else "train"} for row in rows_of(data, "emoji") if row["label"] not in ("Flags", "Component")]  # Two are too rare.
     beside = ingest(_shown(rows, "image", *(key for key in rows[0] if key.startswith("text:"))), out / "emoji-beside", "--splits", "1,0,0")
     source = out / "emoji-beside" / "run"
     train(beside, source, "alignment", 0, BESIDE)

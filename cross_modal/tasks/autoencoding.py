@@ -17,6 +17,7 @@ from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, GaussianSample, HideSources, LanguageEmbedding
 from cross_modal.losses import Cost, SmoothedCrossEntropy, SquaredError
 from cross_modal.tasks.task import STRING, Endpoint, Task
+from cross_modal.towers import inputs_like
 from cross_modal.writer import build_writer, taught, writing_steps
 
 
@@ -169,7 +170,7 @@ class Autoencoding(Task):
     def _encoder(self):
         """The fields that are there to the latent."""
         towers = {name: self.towers[name](self.features[name], self.dim, name, languages=len(self.languages.names)) for name in self.features}
-        inputs = {name: {key: keras.Input(one.shape[1:], dtype=one.dtype, name=f"{name}_{key}") for key, one in tower.input.items()} for name, tower in towers.items()}
+        inputs = inputs_like({name: tower.input for name, tower in towers.items()})
         states = {name: tower(inputs[name]) for name, tower in towers.items()}
         joined = self._joined(states)
         outputs = joined(states)
@@ -184,7 +185,7 @@ class Autoencoding(Task):
 
     def _joined(self, states):
         """From the states of the towers to the latent, a model that can be called with other masks."""
-        inputs = {name: {key: keras.Input(part.shape[1:], dtype=part.dtype, name=f"{name}_{key}") for key, part in one.items()} for name, one in states.items()}
+        inputs = inputs_like(states)
         summaries = {}
         for name, one in inputs.items():
             # A few queries would not tell where in a picture, or when in a recording, something is.

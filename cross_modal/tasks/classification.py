@@ -15,6 +15,7 @@ from cross_modal.features import Label, featurize_batch
 from cross_modal.layers import AttentionPooling
 from cross_modal.losses import ABSENT, Agreement
 from cross_modal.tasks.task import STRING, Endpoint, Task
+from cross_modal.towers import inputs_like
 
 _BESIDE = "{}_parallel"  # The output of a field whose views are brought together.
 
@@ -98,7 +99,7 @@ class Classification(Task):
     def build(self):
         # --- inputs ---
         towers = {name: self.towers[name](self.features[name], self.dim, name, languages=len(self.languages.names)) for name in self.inputs}
-        inputs = {name: {key: keras.Input(value.shape[1:], dtype=value.dtype, name=f"{name}_{key}") for key, value in tower.input.items()} for name, tower in towers.items()}
+        inputs = inputs_like({name: tower.input for name, tower in towers.items()})
 
         # --- body ---
         states = {name: tower(inputs[name]) for name, tower in towers.items()}
@@ -114,7 +115,7 @@ class Classification(Task):
 
     def _joined(self, states):
         """From the states of the towers to the logits of each label, a model that can be called with other masks."""
-        inputs = {name: {key: keras.Input(part.shape[1:], dtype=part.dtype, name=f"{name}_{key}") for key, part in one.items()} for name, one in states.items()}
+        inputs = inputs_like(states)
         joined = self.fusion(inputs)
         x = AttentionPooling()(joined["states"], joined["mask"])  # (batch, queries * dim)
         x = layers.Dense(self.dim, activation="gelu")(layers.Dropout(self.dropout)(x))

@@ -18,6 +18,7 @@ from cross_modal.features.label import UNDETERMINED
 from cross_modal.losses import SmoothedCrossEntropy
 from cross_modal.routes import Routes, expand_routes, route_name, split_route
 from cross_modal.tasks.task import Task
+from cross_modal.towers import inputs_like
 from cross_modal.writer import build_writer, taught, texts_of, writing_steps
 
 _TARGET = "target"
@@ -197,7 +198,7 @@ class Generation(Task):
             nothing = ops.zeros_like(ops.cast(language, keras.config.floatx()))[:, None]
             return keras.Model({"language": language}, {"states": ops.repeat(nothing[:, :, None], self.dim, 2), "mask": nothing > 0}, name="encoder")
         towers = {name: self.towers[name](self.features[name], self.dim, name, languages=len(self.languages.names)) for name in self.sources}
-        inputs = {name: {key: keras.Input(one.shape[1:], dtype=one.dtype, name=f"{name}_{key}") for key, one in tower.input.items()} for name, tower in towers.items()}
+        inputs = inputs_like({name: tower.input for name, tower in towers.items()})
         states = {name: tower(inputs[name]) for name, tower in towers.items()}
         outputs = self.fusion(states) if self.ctc < 1 else {}
         if self.ctc:

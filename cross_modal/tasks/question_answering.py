@@ -14,6 +14,7 @@ from cross_modal.features import Label, featurize_batch
 from cross_modal.layers import ABSENT_LOGIT, AttentionPooling, SpanLogits
 from cross_modal.losses import SmoothedCrossEntropy
 from cross_modal.tasks.task import STRING, Endpoint, Task
+from cross_modal.towers import inputs_like
 from cross_modal.writer import build_writer, taught, texts_of, writing_steps
 
 _TARGET = "target"
@@ -160,7 +161,7 @@ class QuestionAnswering(Task):
     def build(self):
         # --- inputs ---
         towers = self._towers()
-        inputs = {name: {key: keras.Input(one.shape[1:], dtype=one.dtype, name=f"{name}_{key}") for key, one in towers[name].input.items()} for name in self.sources}
+        inputs = inputs_like({name: towers[name].input for name in self.sources})
         if self.is_written:
             inputs[_TARGET] = {"value": keras.Input((None,), dtype="int32", name="target_value"), "language": keras.Input((), dtype="int32", name="target_language")}
 
@@ -195,7 +196,7 @@ class QuestionAnswering(Task):
 
     def _reader(self, name, states):
         """From the states of some fields to logits, `(batch, 1, classes)` or, of where a span begins and ends, `(batch, 2, 1 + time)`; or to what a text is written from."""
-        inputs = {field: {key: keras.Input(part.shape[1:], dtype=part.dtype, name=f"{field}_{key}") for key, part in one.items()} for field, one in states.items()}
+        inputs = inputs_like(states)
         joined = self.fusion(inputs)
         if self.is_written:
             return keras.Model(inputs, joined, name=f"{name}_reader")
