@@ -6,8 +6,9 @@ DATA is a folder with the tables `umsab`, `emoji`, `easy_vqa` and `mnist`. What 
 
     umsab           how tweets in eight languages feel, by one model, beside a linear one on words and letters; asked is the validation part
     languages       the same, trained on each of the languages alone and asked in all
-    other_language  whether a number is even, of the embedded sample, by its words in a language with few labels, with and without a model that learned it in four others
-    other_modality  the same by pictures, with and without a tower that learned to find pictures by words, without a label; and the category of an emoji by its picture
+    other_language  how tweets feel in a language with few labels, with and without a model that learned it in the seven others
+    other_modality  whether a handwritten number of the embedded sample is even, and the category of an emoji by its picture, with few labels, with and without a tower that learned
+                    to find pictures by words, without a label
     other_task      the shape in a picture of `easy_vqa`, with few labels, with and without a tower that learned to answer yes or no
     shortage        digits of `mnist`, of which half have 300 pictures and half 10, and tweets that are rare in half of the languages: what augmentation, mixing, weights and
                     resampling do
@@ -17,6 +18,7 @@ import collections
 import json
 import random
 import time
+from pathlib import Path
 
 from sklearn.metrics import f1_score
 from tables import ask_validation, command, ingest, main, rows_of, score, train
@@ -30,7 +32,13 @@ TWEETS = {
     "training": {"epochs": 8, "batch_size": 128, "learning_rate": 2e-3, "ema": 0.99, "bucket_by": "text"},
     "training.augment.text": {"word_dropout": 0.2},
 }
-KNOWN = ("de", "en", "es", "fr")  # Languages whose words have labels.
+FEW_TWEETS = {
+    **{key: value for key, value in TWEETS.items() if key != "features"},
+    "towers.text.kind": "bag",
+    "training.epochs": 10,
+    "training.steps_per_epoch": 20,
+    "training.batch_size": 64,
+}
 NUMBERS = {"image": {"size": [16, 40], "channels": 1}, "text": {"vocab_size": 600, "length": 16}}
 ALIGNED = {
     "features": NUMBERS,
@@ -39,8 +47,8 @@ ALIGNED = {
     "training": {"epochs": 10, "steps_per_epoch": 100, "batch_size": 64, "ema": 0.99},
     "training.augment.image": {"rotation": 5, "shift": 0.05, "scale": 0.05},
 }
-WORDS = {
-    "towers.text.kind": "gru",
+EVEN = {
+    "features": {"image": NUMBERS["image"], "parity": {}},
     "options": {"dropout": 0.3},
     "training": {"epochs": 10, "steps_per_epoch": 20, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.98},
 }
@@ -133,42 +141,29 @@ def _few(found, dataset, run, seeds, keys, label="label"):
         found[f"{run.name}, {size} of a class, {'with' if transfer else 'without'} transfer"].append(one["merit"])
 
 
-def _aligned(out):
-    """The embedded sample without speech, and a model that brings pictures and words in nine languages together, without a label."""
+def other_language(data, out, seeds):
+    found, rows = collections.defaultdict(list), ask_validation(rows_of(data, "umsab"))
+    for tag in ("es", "it", "pt"):
+        others = ingest(_tweets(row for row in rows if row["language"] != tag), out / f"tweets-but-{tag}", "--splits", "1,0,0")
+        source = str(out / f"tweets-but-{tag}" / "run")
+        train(others, Path(source), "classification", 0, {**TWEETS, "towers.text.kind": "bag"})
+        dataset = ingest(_tweets(row for row in rows if row["language"] == tag), out / f"tweets-{tag}", "--splits", "1,0,0")
+        keys = {**FEW_TWEETS, "features": {"text": {"from": source}, "label": {}}, "training.start_from": {"text": source, "joined": source}}
+        _few(found, dataset, out / f"tweets-{tag}" / f"tweets in {tag}", seeds, {**keys, "training.paces": {"text": 0.1, "joined": 0.1}})
+    return found
+
+
+def _even(found, out, seeds):
+    """Whether a handwritten number of the embedded sample is even, with a tower that learned to find pictures by words in nine languages."""
     folder = out / "numbers"
     if not (folder / "items.jsonl").exists():
         samples.write_sample(folder)
-    _ingest_numbers(folder, "beside", "parity", "digits")
+    speech = [f"--ignore=audio:{tag}" for tag in samples.SPEECH_LANGUAGES]
+    command("ingest", folder / "items.jsonl", "--out", folder / "beside", *speech, "--ignore=parity", "--ignore=digits")
     train(folder / "beside", folder / "aligned", "alignment", 0, ALIGNED)
-    return folder
-
-
-def _ingest_numbers(folder, name, *ignored):
-    speech = [f"audio:{tag}" for tag in samples.SPEECH_LANGUAGES]
-    command("ingest", folder / "items.jsonl", "--out", folder / name, *(f"--ignore={one}" for one in (*speech, *ignored)))
-    return folder / name
-
-
-def other_language(data, out, seeds):
-    found, folder = collections.defaultdict(list), _aligned(out)
-    texts = {tag: f"text:{tag}" for tag in samples.TEXT_LANGUAGES}
-    known = _ingest_numbers(folder, "known", "image", "digits", *(text for tag, text in texts.items() if tag not in KNOWN))
-    aligned, source = str(folder / "aligned"), str(folder / "known-parity")
-    labels = {"features": {"text": {"from": aligned}, "parity": {}}}
-    train(known, folder / "known-parity", "classification", 0, {**WORDS, **labels, "training.start_from": {"text": aligned}, "training.freeze": {"text": 1.0}})
-    for tag in ("uk", "tr"):
-        dataset = _ingest_numbers(folder, tag, "image", "digits", *(text for other, text in texts.items() if other != tag))
-        keys = {**WORDS, **labels, "training.start_from": {"text": source, "joined": source}, "training.paces": {"text": 0.1, "joined": 0.1}}
-        _few(found, dataset, folder / f"words in {tag}", seeds, keys, "parity")
-    return found
-
-
-def _pictures_of_numbers(out, seeds):
-    found, folder = collections.defaultdict(list), _aligned(out)
-    dataset = _ingest_numbers(folder, "pictures", "digits", *(f"text:{tag}" for tag in samples.TEXT_LANGUAGES))
-    keys = {key: WORDS[key] for key in ("options", "training")} | {"features": {"image": NUMBERS["image"], "parity": {}}, "training.start_from": {"image": str(folder / "aligned")}}
-    _few(found, dataset, folder / "numbers in pictures", seeds, {**keys, "training.paces": {"image": 0.1}}, "parity")
-    return found
+    command("ingest", folder / "items.jsonl", "--out", folder / "pictures", *speech, "--ignore=digits", *(f"--ignore=text:{tag}" for tag in samples.TEXT_LANGUAGES))
+    keys = {**EVEN, "training.start_from": {"image": str(folder / "aligned")}, "training.paces": {"image": 0.1}}
+    _few(found, folder / "pictures", folder / "numbers in pictures", seeds, keys, "parity")
 
 
 def _shown(rows, *fields):
@@ -176,7 +171,8 @@ def _shown(rows, *fields):
 
 
 def other_modality(data, out, seeds):
-    found, chance = _pictures_of_numbers(out, seeds), random.Random(0)
+    found, chance = collections.defaultdict(list), random.Random(0)
+    _even(found, out, seeds)
     rows = [{**row, "split": "test" if chance.random() < 0.2 else "train"} for row in rows_of(data, "emoji") if row["label"] not in ("Flags", "Component")]  # Two are too rare.
     beside = ingest(_shown(rows, "image", *(key for key in rows[0] if key.startswith("text:"))), out / "emoji-beside", "--splits", "1,0,0")
     source = out / "emoji-beside" / "run"
