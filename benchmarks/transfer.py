@@ -2,13 +2,12 @@
 
     python benchmarks/transfer.py DATA umsab languages other_language other_modality other_task shortage [--seeds 3] [--out saved_models/transfer]
 
-DATA is a folder with the tables `umsab`, `emoji`, `easy_vqa` and `mnist`. What is asked is never trained on. Runs that are there are not trained again.
+DATA is a folder with the tables `umsab`, `easy_vqa` and `mnist`. What is asked is never trained on. Runs that are there are not trained again.
 
     umsab           how tweets in eight languages feel, by one model, beside a linear one on words and letters; asked is the validation part
     languages       the same, trained on each of the languages alone and asked in all
-    other_language  how tweets feel in a language with few labels, with and without a model that learned it in the seven others
-    other_modality  whether a handwritten number of the embedded sample is even, and the category of an emoji by its picture, with few labels, with and without a tower that learned
-                    to find pictures by words, without a label
+    other_language  whether a number of the embedded sample, spoken in Spanish, is even, with few labels, with and without what learned it of English and French speech
+    other_modality  the same by French speech, and by pictures, with and without towers that learned without a label to find words by them
     other_task      the shape in a picture of `easy_vqa`, with few labels, with and without a tower that learned to answer yes or no
     shortage        digits of `mnist`, of which half have 300 pictures and half 10, and tweets that are rare in half of the languages: what augmentation, mixing, weights and
                     resampling do
@@ -32,41 +31,15 @@ TWEETS = {
     "training": {"epochs": 8, "batch_size": 128, "learning_rate": 2e-3, "ema": 0.99, "bucket_by": "text"},
     "training.augment.text": {"word_dropout": 0.2},
 }
-FEW_TWEETS = {
-    **{key: value for key, value in TWEETS.items() if key != "features"},
-    "towers.text.kind": "bag",
-    "training.epochs": 10,
-    "training.steps_per_epoch": 20,
-    "training.batch_size": 64,
-}
-NUMBERS = {"image": {"size": [16, 40], "channels": 1}, "text": {"vocab_size": 600, "length": 16}}
 ALIGNED = {
-    "features": NUMBERS,
-    "towers.text.kind": "gru",
-    "options": {"views": {"text": 3}, "always": ["text:en"]},
-    "training": {"epochs": 10, "steps_per_epoch": 100, "batch_size": 64, "ema": 0.99},
-    "training.augment.image": {"rotation": 5, "shift": 0.05, "scale": 0.05},
+    "features": {"image": {"size": [16, 40], "channels": 1}, "text": {"vocab_size": 600, "length": 64}, "audio": {"bins": 40, "hop_ms": 20}},
+    "towers.image": {"widths": [16, 32, 64], "normalization": "layer", "dropout": 0.0},
+    "towers.text.dropout": 0.0,
+    "towers.audio.normalization": None,
+    "options": {"views": {"text": 3}, "dropout": 0.0},
+    "training": {"epochs": 9, "steps_per_epoch": 100, "batch_size": 64},
 }
-EVEN = {
-    "features": {"image": NUMBERS["image"], "parity": {}},
-    "options": {"dropout": 0.3},
-    "training": {"epochs": 10, "steps_per_epoch": 20, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.98},
-}
-BESIDE = {
-    "features": {"image": {"size": [48, 48]}, "text": {"length": 24, "vocab_size": 8000, "fold_case": True}},
-    "towers.image": {"kind": "resnet", "widths": [32, 64, 128], "depth": 1, "stem": 2},
-    "towers.text": {"kind": "gru"},
-    "options": {"views": {"text": 4}, "always": ["text:en"]},
-    "training": {"epochs": 60, "batch_size": 64, "ema": 0.99},
-    "training.augment.image": {"crop": 0.7, "rotation": 10, "brightness": 0.1, "contrast": 0.2},
-    "training.augment.text": {"word_dropout": 0.1},
-}
-PICTURES = {
-    **{key: BESIDE[key] for key in ("towers.image", "training.augment.image")},
-    "features": {"image": {"size": [48, 48]}, "label": {}},
-    "options": {"dropout": 0.3, "label_smoothing": 0.1},
-    "training": {"epochs": 30, "steps_per_epoch": 20, "batch_size": 64, "ema": 0.98},
-}
+EVEN = {"options": {"dropout": 0.3}, "training": {"epochs": 10, "steps_per_epoch": 20, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.98}}
 ANSWERS = {
     "features": {"image": {"size": [32, 32]}, "question": {"length": 24}, "answer": {}},
     "towers.question.kind": "bag",
@@ -141,44 +114,48 @@ def _few(found, dataset, run, seeds, keys, label="label"):
         found[f"{run.name}, {size} of a class, {'with' if transfer else 'without'} transfer"].append(one["merit"])
 
 
-def other_language(data, out, seeds):
-    found, rows = collections.defaultdict(list), ask_validation(rows_of(data, "umsab"))
-    for tag in ("es", "it", "pt"):
-        others = ingest(_tweets(row for row in rows if row["language"] != tag), out / f"tweets-but-{tag}", "--splits", "1,0,0")
-        source = str(out / f"tweets-but-{tag}" / "run")
-        train(others, Path(source), "classification", 0, {**TWEETS, "towers.text.kind": "bag"})
-        dataset = ingest(_tweets(row for row in rows if row["language"] == tag), out / f"tweets-{tag}", "--splits", "1,0,0")
-        keys = {**FEW_TWEETS, "features": {"text": {"from": source}, "label": {}}, "training.start_from": {"text": source, "joined": source}}
-        _few(found, dataset, out / f"tweets-{tag}" / f"tweets in {tag}", seeds, {**keys, "training.paces": {"text": 0.1, "joined": 0.1}})
-    return found
-
-
-def _even(found, out, seeds):
-    """Whether a handwritten number of the embedded sample is even, with a tower that learned to find pictures by words in nine languages."""
+def _aligned(out):
+    """The embedded sample, and a model that brings pictures, words in nine languages and speech in three together, without a label."""
     folder = out / "numbers"
     if not (folder / "items.jsonl").exists():
         samples.write_sample(folder)
-    speech = [f"--ignore=audio:{tag}" for tag in samples.SPEECH_LANGUAGES]
-    command("ingest", folder / "items.jsonl", "--out", folder / "beside", *speech, "--ignore=parity", "--ignore=digits")
-    train(folder / "beside", folder / "aligned", "alignment", 0, ALIGNED)
-    command("ingest", folder / "items.jsonl", "--out", folder / "pictures", *speech, "--ignore=digits", *(f"--ignore=text:{tag}" for tag in samples.TEXT_LANGUAGES))
-    keys = {**EVEN, "training.start_from": {"image": str(folder / "aligned")}, "training.paces": {"image": 0.1}}
-    _few(found, folder / "pictures", folder / "numbers in pictures", seeds, keys, "parity")
+    dataset = _numbers(folder, "beside", ["image", *_tagged("text", samples.TEXT_LANGUAGES), *_tagged("audio", samples.SPEECH_LANGUAGES)])
+    train(dataset, folder / "aligned", "alignment", 0, ALIGNED)
+    return folder
 
 
-def _shown(rows, *fields):
-    return [{key: row[key] for key in ("id", "split", *fields) if key in row} for row in rows]
+def _tagged(field, tags):
+    return [f"{field}:{tag}" for tag in tags]
+
+
+def _numbers(folder, name, fields):
+    every = ["image", "parity", "digits", *_tagged("text", samples.TEXT_LANGUAGES), *_tagged("audio", samples.SPEECH_LANGUAGES)]
+    command("ingest", folder / "items.jsonl", "--out", folder / name, "--max-bad", 0.02, *(f"--ignore={one}" for one in every if one not in fields))
+    return folder / name
+
+
+def _even(folder, field, start):
+    """Keys of a classifier of one field of the sample, with weights of other runs."""
+    part = {**ALIGNED[f"towers.{field}"]} if field == "image" else {"normalization": None}
+    features = {field: {"from": str(folder / "aligned")}, "parity": {}}
+    return {**EVEN, "features": features, f"towers.{field}": part, "training.start_from": start, "training.paces": dict.fromkeys(start, 0.1)}
+
+
+def other_language(data, out, seeds):
+    found, folder = collections.defaultdict(list), _aligned(out)
+    aligned, source = str(folder / "aligned"), str(folder / "known")
+    known = _numbers(folder, "speech-known", ["parity", *_tagged("audio", ("en", "fr"))])
+    train(known, Path(source), "classification", 0, {**_even(folder, "audio", {"audio": aligned}), "training.freeze": {"audio": 1.0}})
+    dataset = _numbers(folder, "speech-es", ["parity", "audio:es"])
+    _few(found, dataset, folder / "even by Spanish speech", seeds, _even(folder, "audio", {"audio": source, "joined": source}), "parity")
+    return found
 
 
 def other_modality(data, out, seeds):
-    found, chance = collections.defaultdict(list), random.Random(0)
-    _even(found, out, seeds)
-    rows = [{**row, "split": "test" if chance.random() < 0.2 else "train"} for row in rows_of(data, "emoji") if row["label"] not in ("Flags", "Component")]  # Two are too rare.
-    beside = ingest(_shown(rows, "image", *(key for key in rows[0] if key.startswith("text:"))), out / "emoji-beside", "--splits", "1,0,0")
-    source = out / "emoji-beside" / "run"
-    train(beside, source, "alignment", 0, BESIDE)
-    dataset = ingest(_shown(rows, "label", "image"), out / "emoji-pictures", "--splits", "1,0,0")
-    _few(found, dataset, out / "emoji-pictures" / "pictures", seeds, {**PICTURES, "training.start_from": {"image": str(source)}})
+    found, folder = collections.defaultdict(list), _aligned(out)
+    for name, field, view in (("even by French speech", "audio", "audio:fr"), ("even by picture", "image", "image")):
+        dataset = _numbers(folder, view.replace(":", "-"), ["parity", view])
+        _few(found, dataset, folder / name, seeds, _even(folder, field, {field: str(folder / "aligned")}), "parity")
     return found
 
 
