@@ -144,7 +144,8 @@ def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0, sh
         return ((5.0 + ops.cast(ids, "float32")) / 6.0) ** length_penalty
 
     def unfinished(place, alive, scores, ended, marks):
-        return ops.max(scores, axis=1) / penalty(place) > ops.min(marks, axis=1)
+        # With a bound, since no row may be left, of which Keras would take no maximum.
+        return ops.max(scores, axis=1, initial=_NEVER) / penalty(place) > ops.min(marks, axis=1, initial=-_NEVER)
 
     def one(place, alive, scores, ended, marks, memory):
         last = ops.where(place == 0, start, ops.take(alive, ops.maximum(place - 1, 0), axis=2))  # (rows, beams)

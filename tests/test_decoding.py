@@ -121,3 +121,14 @@ def test_rows_that_are_done_are_left_behind_and_nothing_changes():
         np.testing.assert_allclose(scores, marks, atol=1e-5)
         assert sum(asked) < 0.8 * every_row
         asked.clear()
+
+
+@pytest.mark.parametrize("search", [decoding.greedy, decoding.beam])
+@pytest.mark.parametrize("call", [lambda function: function(), lambda function: tf.function(function)()], ids=["eager", "graph"])
+def test_all_rows_may_be_done_long_before_the_end(search, call):
+    def at_once(ids, place, memory):
+        return tf.tile([[0.0, 0.0, 0.0, 50.0, -50.0]], [tf.size(ids), 1]), memory
+
+    ids, scores = call(lambda: search(at_once, MEMORY, 3, START, END, 64))
+    assert float(tf.reduce_max(scores)) == pytest.approx(0.0, abs=1e-4)
+    assert (np.reshape(ids, (3, -1, 64))[:, 0] == 0).all()
