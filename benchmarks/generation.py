@@ -110,8 +110,7 @@ def translation(data, out, seeds):
         dataset = ingest(texts_of(data, ("en", target)), folder, "--splits", "1,0,0")
         for kind, keys in ways.items():
             for seed in seeds:
-                full = {**TRANSLATION, **keys, "options.routes": [f"text:en->text:{target}"]}
-                noted(found, kind, *timed(dataset, folder / f"{kind}-{seed}", seed, full))
+                noted(found, kind, *timed(dataset, folder / f"{kind}-{seed}", seed, {**TRANSLATION, **keys, "options.routes": [f"text:en->text:{target}"]}))
     return found
 
 

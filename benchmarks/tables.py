@@ -37,11 +37,15 @@ def ingest(rows, out, *arguments):
     return out / "dataset"
 
 
+def sets(keys):
+    """Settings as the command line takes them."""
+    return [word for key, value in keys.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+
+
 def train(dataset, run, task, seed, keys):
     """Trains, unless it is done."""
     if not (run / "model.keras").exists():
-        settings = [f"{key}={json.dumps(value)}" for key, value in {**keys, "seed": seed}.items()]
-        resume = ["--resume"] if (run / "run.yaml").exists() else [str(dataset), "--task", task, *(part for one in settings for part in ("--set", one))]
+        resume = ["--resume"] if (run / "run.yaml").exists() else [dataset, "--task", task, *sets({**keys, "seed": seed})]
         command("train", "--run", run, "--no-baseline", *resume)
 
 

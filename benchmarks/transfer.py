@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 from sklearn.metrics import f1_score
-from tables import ask_validation, command, ingest, main, rows_of, score, train
+from questions import EASY_VQA
+from tables import ask_validation, command, ingest, main, rows_of, score, sets, train
 
 from cross_modal import baselines, samples
 
@@ -35,18 +36,12 @@ ALIGNED = {
     "features": {"image": {"size": [16, 40], "channels": 1}, "text": {"vocab_size": 600, "length": 64}, "audio": {"bins": 40, "hop_ms": 20}},
     "towers.image": {"widths": [16, 32, 64], "normalization": "layer", "dropout": 0.0},
     "towers.text.dropout": 0.0,
-    "towers.audio.normalization": None,
+    "towers.audio": {"normalization": None},
     "options": {"views": {"text": 3}, "dropout": 0.0},
     "training": {"epochs": 9, "steps_per_epoch": 100, "batch_size": 64},
 }
 EVEN = {"options": {"dropout": 0.3}, "training": {"epochs": 10, "steps_per_epoch": 20, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.98}}
-ANSWERS = {
-    "features": {"image": {"size": [32, 32]}, "question": {"length": 24}, "answer": {}},
-    "towers.question.kind": "bag",
-    "fusion.kind": "multiply",
-    "options.dim": 96,
-    "training": {"epochs": 4, "batch_size": 128, "learning_rate": 3e-3, "ema": 0.99},
-}
+ANSWERS = {**EASY_VQA, "towers.question.kind": "bag", "training.epochs": 4}
 SHAPES = {
     "features": {"image": {"size": [32, 32]}, "label": {}},
     "options.dim": 96,
@@ -61,7 +56,7 @@ def umsab(data, out, seeds):
     dataset = ingest(_tweets(rows), out / "umsab", "--splits", "1,0,0")
     for seed in seeds:
         began = time.monotonic()
-        _noted(found, "network", score(dataset, out / "umsab" / f"run-{seed}", seed, TWEETS, baseline=False))
+        _noted(found, "network", _by_language(score(dataset, out / "umsab" / f"run-{seed}", seed, TWEETS, baseline=False)))
         found["minutes"].append((time.monotonic() - began) / 60)
     _linear(found, rows)
     return found
@@ -71,10 +66,13 @@ def _tweets(rows):
     return [{"id": row["id"], f"text:{row['language']}": row["text"], "label": row["label"], "split": row["split"]} for row in rows]
 
 
+def _by_language(scores):
+    return {tag.removeprefix("text:"): one["macro_f1"] for tag, one in scores["label"]["languages"].items()}
+
+
 def _noted(found, name, scores):
-    tags = {tag.removeprefix("text:"): one["macro_f1"] for tag, one in scores["label"]["languages"].items()}
-    found[f"{name}, macro-F1, mean over languages"].append(sum(tags.values()) / len(tags))
-    for tag, value in sorted(tags.items()):
+    found[f"{name}, macro-F1, mean over languages"].append(sum(scores.values()) / len(scores))
+    for tag, value in sorted(scores.items()):
         found[f"{name}, {tag}"].append(value)
 
 
@@ -85,30 +83,25 @@ def _linear(found, rows):
     answers = baselines.linear_baseline(
         {"text": "text"}, {"text": [row["text"].encode() for row in shown]}, [names.index(row["label"]) for row in shown], {"text": [row["text"].encode() for row in asked]}
     )
-    tags = sorted({row["language"] for row in rows})
     scores = {}
-    for tag in tags:
+    for tag in {row["language"] for row in asked}:
         pairs = [(names.index(row["label"]), answer) for row, answer in zip(asked, answers) if row["language"] == tag]
-        scores[f"text:{tag}"] = {"macro_f1": f1_score(*zip(*pairs), average="macro")}
-    _noted(found, "linear model", {"label": {"languages": scores}})
+        scores[tag] = f1_score(*zip(*pairs), average="macro")
+    _noted(found, "linear model", scores)
 
 
 def languages(data, out, seeds):
     dataset, found = ingest(_tweets(ask_validation(rows_of(data, "umsab"))), out / "umsab", "--splits", "1,0,0"), collections.defaultdict(list)
-    command("transfer", dataset, "--run", out / "umsab" / "languages", "--task", "classification", "--seeds", len(seeds), *_set(TWEETS))
+    command("transfer", dataset, "--run", out / "umsab" / "languages", "--task", "classification", "--seeds", len(seeds), *sets(TWEETS))
     for key, one in json.loads((out / "umsab" / "languages" / "languages.json").read_text()).items():
         shown, asked, _ = json.loads(key)
         found[f"{shown}, asked in {'it' if asked == shown else 'each' if shown == 'all' else 'others'}"].append(one["merit"])
     return found
 
 
-def _set(keys):
-    return [word for key, value in keys.items() for word in ("--set", f"{key}={json.dumps(value)}")]
-
-
 def _few(found, dataset, run, seeds, keys, label="label"):
     """Ten and fifty items of each class, with transfer and without."""
-    command("few-shot", dataset, "--run", run, "--task", "classification", "--label", label, "--sizes", "10,50", "--seeds", 5 * len(seeds), *_set(keys))
+    command("few-shot", dataset, "--run", run, "--task", "classification", "--label", label, "--sizes", "10,50", "--seeds", 5 * len(seeds), *sets(keys))
     for key, one in json.loads((run / "few-shot.json").read_text()).items():
         size, transfer, _ = json.loads(key)
         found[f"{run.name}, {size} of a class, {'with' if transfer else 'without'} transfer"].append(one["merit"])
@@ -136,9 +129,9 @@ def _numbers(folder, name, fields):
 
 def _even(folder, field, start):
     """Keys of a classifier of one field of the sample, with weights of other runs."""
-    part = {**ALIGNED[f"towers.{field}"]} if field == "image" else {"normalization": None}
     features = {field: {"from": str(folder / "aligned")}, "parity": {}}
-    return {**EVEN, "features": features, f"towers.{field}": part, "training.start_from": start, "training.paces": dict.fromkeys(start, 0.1)}
+    towers = {f"towers.{field}": ALIGNED[f"towers.{field}"]}
+    return {**EVEN, **towers, "features": features, "training.start_from": start, "training.paces": dict.fromkeys(start, 0.1)}
 
 
 def other_language(data, out, seeds):
@@ -160,8 +153,7 @@ def other_modality(data, out, seeds):
 
 
 def other_task(data, out, seeds):
-    found, rows = collections.defaultdict(list), rows_of(data, "easy_vqa")
-    asked = [{**row, "split": "train" if row["split"] == "train" else "test"} for row in rows]
+    found, asked = collections.defaultdict(list), ask_validation(rows_of(data, "easy_vqa"))
     source = out / "yes-no" / "run"
     closed = ingest([row for row in asked if row["answer:en"] in ("yes", "no")], out / "yes-no", "--field", "answer=label", "--splits", "1,0,0")
     train(closed, source, "question_answering", 0, ANSWERS)
@@ -193,9 +185,10 @@ def shortage(data, out, seeds):
         "resampling and augmentation": {**again, **turned},
         "resampling, augmentation and mixing": {**again, **turned, "training.mixup": 0.3},
     }
+    dataset = ingest(rows, out / "rare", "--splits", "1,0,0")
     for name, keys in ways.items():
         for seed in seeds:
-            scores = score(ingest(rows, out / "rare", "--splits", "1,0,0"), out / "rare" / f"{_plain(name)}-{seed}", seed, {**DIGITS, **keys}, baseline=False)
+            scores = score(dataset, out / "rare" / f"{_plain(name)}-{seed}", seed, {**DIGITS, **keys}, baseline=False)
             found[f"digits, {name}: macro-F1"].append(scores["label"]["macro_f1"])
     rows, rare = ask_validation(rows_of(data, "umsab")), ("de", "es", "fr", "it")
     rows = [row for row in rows if row["split"] == "test" or row["language"] not in rare or chance.random() < (0.3 if row["label"] == "neutral" else 0.05)]
@@ -208,11 +201,11 @@ def shortage(data, out, seeds):
         "words left out": {},
         "resampling by label and language, words left out": again,
     }
+    dataset = ingest(_tweets(rows), out / "rare-tweets", "--splits", "1,0,0")
     for name, keys in ways.items():
         for seed in seeds:
-            keys = {**TWEETS, "towers.text.kind": "bag", **keys}
-            scores = score(ingest(_tweets(rows), out / "rare-tweets", "--splits", "1,0,0"), out / "rare-tweets" / f"{_plain(name)}-{seed}", seed, keys, baseline=False)["label"]
-            found[f"tweets, {name}: macro-F1 in the four rare languages"].append(sum(scores["languages"][f"text:{tag}"]["macro_f1"] for tag in rare) / len(rare))
+            scores = _by_language(score(dataset, out / "rare-tweets" / f"{_plain(name)}-{seed}", seed, {**TWEETS, "towers.text.kind": "bag", **keys}, baseline=False))
+            found[f"tweets, {name}: macro-F1 in the four rare languages"].append(sum(scores[tag] for tag in rare) / len(rare))
     return found
 
 

@@ -172,7 +172,7 @@ def _weighed(batch, example):
 
     def rated(given):
         own = tf.tile(rates, [tf.shape(given)[0] // tf.size(rates)])
-        return tf.reshape(own, tf.concat([[-1], tf.ones_like(tf.shape(given)[1:])], 0)) * tf.cast(given, tf.float32)
+        return tf.reshape(own, [-1, *[1] * (len(given.shape) - 1)]) * tf.cast(given, tf.float32)
 
     weight = tf.nest.map_structure(lambda one: tf.ones(tf.shape(one)[:1]), y) if weight is None else weight
     return x, y, tf.nest.map_structure(rated, weight)

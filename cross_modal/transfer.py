@@ -50,11 +50,12 @@ def start_from(model, runs, features=(), languages=()):
                 raise ValueError(f"Expected a part of {whose}: {', '.join(sorted(some))}. Received: {wanted}")
         saved = pathlib.Path(folder) / "features.json"
         saved = json.loads(saved.read_text(encoding="utf-8")) if saved.exists() else {"features": {}, "languages": []}
-        sizes, field = {one.shape[0] for one in here[name].weights if len(one.shape) == 2}, name.removesuffix("_tower")
-        pairs = [(field, (there or name).removesuffix("_tower"))] if field in features else [(read, read) for read in features]
-        for ours, theirs in pairs:  # What is not named after a field knows the subwords of those that have as many as it has rows of a weight.
-            if hasattr(features[ours], "pieces") and features[ours].vocab_size in sizes:
-                _check_subwords(saved, folder, theirs, features[ours])
+        field, sizes = name.removesuffix("_tower"), {one.shape[0] for one in here[name].weights if len(one.shape) == 2}
+        if field in features:
+            _check_subwords(saved, folder, (there or name).removesuffix("_tower"), features[field])
+        for read, feature in features.items() if field not in features else ():  # What no field is named after may read those that it has as many rows as subwords for.
+            if getattr(feature, "vocab_size", None) in sizes:
+                _check_subwords(saved, folder, read, feature)
         report.append({"part": name, "run": str(place), **_copied(here[name], others[there or name], list(languages), saved["languages"])})
         if not report[-1]["copied"] and not report[-1]["reshaped"]:
             own, given = here[name].weights, others[there or name].weights
@@ -154,7 +155,10 @@ def _parts(model):
 
 def _check_subwords(saved, folder, name, feature):
     theirs = saved["features"].get(name, {}).get("config", {}).get("model")
-    if theirs is not None and not feature.model.startswith(base64.b64decode(theirs)):  # Subwords that were added stand behind the others.
+    ours = feature.config().get("model")
+    if ours is None or theirs is None or ours == theirs:
+        return
+    if not (hasattr(feature, "pieces") and feature.model.startswith(base64.b64decode(theirs))):  # Subwords that were added stand behind the others.
         raise ValueError(
             f"Expected {name} of {folder} to read the same subwords as here. Received: others, so that what its embeddings mean is something else."
             f" Take them over: features.{name}.from={folder}"

@@ -22,6 +22,7 @@ def rarity(dataset, split, powers, option):
 
     Raises:
         KeyError: if the dataset lacks a field.
+        ValueError: if no item has the fields.
     """
     keys = {key: key.split("*") for key in powers}
     if unknown := [name for names in keys.values() for name in names if name not in dataset.fields]:
@@ -37,6 +38,10 @@ def rarity(dataset, split, powers, option):
             counts[key].update(some.tolist())
     tables = {}
     for key, power in powers.items():
+        if not counts[key]:
+            raise ValueError(
+                f"Expected `{option}` to name fields that items of {split} have, those of {key} together. Received: none of {dataset.splits[split]} items that has them"
+            )
         rates = [(max(counts[key].values()) / count) ** power for count in counts[key].values()]
         tables[key] = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant(list(counts[key]), tf.string), tf.constant(rates, tf.float32)), 1.0)
 

@@ -54,3 +54,8 @@ def test_batches_have_the_weights(dataset):
 def test_unknown_fields_are_told(dataset):
     with pytest.raises(KeyError, match="`weigh` to name fields of the dataset: .*Received: topic"):
         rarity(dataset, "train", {"label*topic": 1.0}, "weigh")
+
+
+def test_fields_that_no_item_has_together_are_told(dataset):
+    with pytest.raises(ValueError, match=r"`weigh` to name fields that items of train have, those of label\*text together. Received: none of 1 items that has them"):
+        rarity(dataset.only(ids={"train": ["none"]}), "train", {"label*text": 1.0}, "weigh")
