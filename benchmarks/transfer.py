@@ -19,8 +19,8 @@ import random
 import time
 from pathlib import Path
 
-from sklearn.metrics import f1_score
 from questions import EASY_VQA
+from sklearn.metrics import f1_score
 from tables import ask_validation, command, ingest, main, rows_of, score, sets, train
 
 from cross_modal import baselines, samples
