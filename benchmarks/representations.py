@@ -4,8 +4,8 @@
 
 DATA is a folder with the tables `mnist`, `fsdd` and `multi30k`. Runs that are there already are not trained again.
 
-    digits  an autoencoder of pictures and recordings of the same digit; a classifier that was trained on real pictures reads the digit in pictures made from speech alone, and
-            simple classifiers read it in the latents, and in plain features
+    digits  an autoencoder of pictures and recordings of the same digit, whose towers learned before, without a label, to find the one by the other; a classifier that was trained
+            on real pictures reads the digit in pictures made from speech alone, and simple classifiers read it in the latents, and in plain features
     bitext  multi30k, one tower for texts in four languages; each of 1,014 sentences looks for its translation among all of a language, in models trained on all pairs, and on
             pairs with English alone; and pairs are mined from two files of which a third of the sentences have no translation in the other
     words   skip-gram and GloVe on multi30k, and skip-gram by gensim, in the Python that GENSIM_PYTHON in the environment names, on one core (as all that is asked in the same
@@ -23,7 +23,7 @@ import tempfile
 import time
 
 import numpy as np
-from tables import ask_validation, ingest, main, rows_of, score
+from tables import ask_validation, ingest, main, rows_of, score, train
 
 from cross_modal import encoding, lexicons, probing, word_vectors
 from cross_modal.cli.runs import load_run
@@ -31,12 +31,16 @@ from cross_modal.data import Dataset
 from cross_modal.serving import ask
 from cross_modal.words import words_of
 
-DIGITS = {
+ALIGNED = {
     "features": {"image": {"size": [28, 28], "channels": 1}, "audio": {"bins": 40, "hop_ms": 20, "seconds": 1.2, "range_db": 60}},
-    "towers": {"image": {"kind": "cnn", "widths": [24, 48]}, "audio": {"kind": "cnn", "widths": [24, 48, 96]}},
-    "decoders": {"image": {"kind": "unet", "widths": [64, 32]}, "audio": {"kind": "deconv", "widths": [64, 32, 16]}},
-    "options": {"dim": 128, "latent": 64, "weights": {"image": 10.0, "audio": 10.0}, "agreement": 0.1},
-    "training": {"epochs": 15, "steps_per_epoch": 100, "batch_size": 64, "ema": 0.99, "weight_decay": 0.0},
+    "towers": {"image": {"kind": "cnn", "widths": [16, 32, 64]}, "audio": {"kind": "cnn", "widths": [24, 48, 96]}},
+    "training": {"epochs": 10, "steps_per_epoch": 100, "batch_size": 128, "ema": 0.99},
+}
+DIGITS = {
+    **ALIGNED,
+    "decoders": {"image": {"kind": "deconv", "widths": [32, 16]}, "audio": {"kind": "deconv", "widths": [32, 16, 8]}},
+    "options": {"dim": 128, "latent": 64, "weights": {"image": 10.0, "audio": 10.0}, "agreement": 0.5},
+    "training": {"epochs": 25, "steps_per_epoch": 100, "batch_size": 64, "ema": 0.99, "weight_decay": 0.0},
 }
 _MORE = 5  # Pictures, and recordings, of a training item besides the first.
 READER = {
@@ -94,7 +98,8 @@ def digits(data, out, seeds):
         dataset = ingest(pairs_of_digits(data, seed), folder, "--max-bad", 0.1)
         found["reader of real pictures"].append(score(dataset, folder / "reader", seed, READER, baseline=False)["label"]["accuracy"])
         began = time.monotonic()
-        scores = score(dataset, folder / "run", seed, DIGITS, "autoencoding")
+        train(dataset, folder / "aligned", "alignment", seed, ALIGNED)
+        scores = score(dataset, folder / "run", seed, {**DIGITS, "training.start_from": dict.fromkeys(("image", "audio"), str(folder / "aligned"))}, "autoencoding")
         found["autoencoder, minutes"].append((time.monotonic() - began) / 60)
         for row in scores["patterns"]:
             found[f"{row['field']} from {row['given']}, share explained"].append(row["explained"])

@@ -2,12 +2,12 @@
 
     python benchmarks/transfer.py DATA umsab languages other_language other_modality other_task shortage [--seeds 3] [--out saved_models/transfer]
 
-DATA is a folder with the tables `umsab`, `easy_vqa` and `mnist`. What is asked is never trained on. Runs that are there are not trained again.
+DATA is a folder with the tables `umsab`, `emoji`, `easy_vqa`, `mnist` and `fsdd`. What is asked is never trained on. Runs that are there are not trained again.
 
     umsab           how tweets in eight languages feel, by one model, beside a linear one on words and letters; asked is the validation part
     languages       the same, trained on each of the languages alone and asked in all
-    other_language  whether a number of the embedded sample, spoken in Spanish, is even, with few labels, with and without what learned it of English and French speech
-    other_modality  the same by French speech, and by pictures, with and without towers that learned without a label to find words by them
+    other_language  what kind of thing an emoji shows, by its name in Galician, Slovak and Danish, with few labels, with and without what learned it in languages like them
+    other_modality  the digit in a picture, or in a recording, with few labels, with and without towers that learned without a label to find the one by the other
     other_task      the shape in a picture of `easy_vqa`, with few labels, with and without a tower that learned to answer yes or no
     shortage        digits of `mnist`, of which half have 300 pictures and half 10, and tweets that are rare in half of the languages: what augmentation, mixing, weights and
                     resampling do
@@ -17,13 +17,13 @@ import collections
 import json
 import random
 import time
-from pathlib import Path
 
 from questions import EASY_VQA
+from representations import ALIGNED, pairs_of_digits
 from sklearn.metrics import f1_score
 from tables import ask_validation, command, ingest, main, rows_of, score, sets, train
 
-from cross_modal import baselines, samples
+from cross_modal import baselines
 
 TWEETS = {
     "features": {"text": {"vocab_size": 8000, "length": 64, "fold_case": True}, "label": {}},
@@ -32,15 +32,14 @@ TWEETS = {
     "training": {"epochs": 8, "batch_size": 128, "learning_rate": 2e-3, "ema": 0.99, "bucket_by": "text"},
     "training.augment.text": {"word_dropout": 0.2},
 }
-ALIGNED = {
-    "features": {"image": {"size": [16, 40], "channels": 1}, "text": {"vocab_size": 600, "length": 64}, "audio": {"bins": 40, "hop_ms": 20}},
-    "towers.image": {"widths": [16, 32, 64], "normalization": "layer", "dropout": 0.0},
-    "towers.text.dropout": 0.0,
-    "towers.audio": {"normalization": None},
-    "options": {"views": {"text": 3}, "dropout": 0.0},
-    "training": {"epochs": 9, "steps_per_epoch": 100, "batch_size": 64},
+NAMES = {
+    "features": {"text": {"vocab_size": 3000, "length": 32, "fold_case": True}, "label": {}},
+    "towers.text": {"kind": "bag", "dropout": 0.3},
+    "options.dropout": 0.3,
+    "training": {"epochs": 30, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.99},
+    "training.augment.text": {"word_dropout": 0.1},
 }
-EVEN = {"options": {"dropout": 0.3}, "training": {"epochs": 10, "steps_per_epoch": 20, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.98}}
+FEW = {"training.epochs": 10, "training.steps_per_epoch": 20, "training.batch_size": 64, "training.learning_rate": 2e-3, "training.ema": 0.98}
 ANSWERS = {**EASY_VQA, "towers.question.kind": "bag", "training.epochs": 4}
 SHAPES = {
     "features": {"image": {"size": [32, 32]}, "label": {}},
@@ -107,48 +106,36 @@ def _few(found, dataset, run, seeds, keys, label="label"):
         found[f"{run.name}, {size} of a class, {'with' if transfer else 'without'} transfer"].append(one["merit"])
 
 
-def _aligned(out):
-    """The embedded sample, and a model that brings pictures, words in nine languages and speech in three together, without a label."""
-    folder = out / "numbers"
-    if not (folder / "items.jsonl").exists():
-        samples.write_sample(folder)
-    dataset = _numbers(folder, "beside", ["image", *_tagged("text", samples.TEXT_LANGUAGES), *_tagged("audio", samples.SPEECH_LANGUAGES)])
-    train(dataset, folder / "aligned", "alignment", 0, ALIGNED)
-    return folder
-
-
-def _tagged(field, tags):
-    return [f"{field}:{tag}" for tag in tags]
-
-
-def _numbers(folder, name, fields):
-    every = ["image", "parity", "digits", *_tagged("text", samples.TEXT_LANGUAGES), *_tagged("audio", samples.SPEECH_LANGUAGES)]
-    command("ingest", folder / "items.jsonl", "--out", folder / name, "--max-bad", 0.02, *(f"--ignore={one}" for one in every if one not in fields))
-    return folder / name
-
-
-def _even(folder, field, start):
-    """Keys of a classifier of one field of the sample, with weights of other runs."""
-    features = {field: {"from": str(folder / "aligned")}, "parity": {}}
-    towers = {f"towers.{field}": ALIGNED[f"towers.{field}"]}
-    return {**EVEN, **towers, "features": features, "training.start_from": start, "training.paces": dict.fromkeys(start, 0.1)}
-
-
 def other_language(data, out, seeds):
-    found, folder = collections.defaultdict(list), _aligned(out)
-    aligned, source = str(folder / "aligned"), str(folder / "known")
-    known = _numbers(folder, "speech-known", ["parity", *_tagged("audio", ("en", "fr"))])
-    train(known, Path(source), "classification", 0, {**_even(folder, "audio", {"audio": aligned}), "training.freeze": {"audio": 1.0}})
-    dataset = _numbers(folder, "speech-es", ["parity", "audio:es"])
-    _few(found, dataset, folder / "even by Spanish speech", seeds, _even(folder, "audio", {"audio": source, "joined": source}), "parity")
+    """Kinds of emoji by their names in a language, by what learned them of its relatives; the emoji that are asked are in no training, in whatever language."""
+    found, chance = collections.defaultdict(list), random.Random(0)
+    rows = [row for row in rows_of(data, "emoji") if row["label"] not in ("Flags", "Component")]  # Of those there are but 13.
+    rows = [{**row, "split": "test" if chance.random() < 0.3 else "train"} for row in rows]
+    for tag, relatives in (("gl", ("es", "pt", "ca", "it", "fr")), ("sk", ("cs", "pl", "sl", "hr")), ("da", ("no", "sv", "de", "nl"))):
+        known, source = (out / "emoji" / f"kin-of-{tag}" / name for name in ("data", "run"))
+        train(ingest(_named(rows, relatives), known, "--splits", "1,0,0"), source, "classification", 0, NAMES)
+        dataset = ingest(_named(rows, [tag]), out / "emoji" / tag, "--splits", "1,0,0")
+        start = dict.fromkeys(("text", "joined"), str(source))
+        keys = {**NAMES, **FEW, "features": {"text": {"from": str(source)}, "label": {}}, "training.start_from": start, "training.paces": dict.fromkeys(start, 0.3)}
+        _few(found, dataset, out / "emoji" / f"names in {tag}", seeds, keys)
     return found
 
 
+def _named(rows, tags):
+    """Names in some languages, each an item of its own."""
+    return [{"id": f"{row['id']}-{tag}", f"text:{tag}": row[f"text:{tag}"], "label": row["label"], "split": row["split"]} for row in rows for tag in tags]
+
+
 def other_modality(data, out, seeds):
-    found, folder = collections.defaultdict(list), _aligned(out)
-    for name, field, view in (("even by French speech", "audio", "audio:fr"), ("even by picture", "image", "image")):
-        dataset = _numbers(folder, view.replace(":", "-"), ["parity", view])
-        _few(found, dataset, folder / name, seeds, _even(folder, field, {field: str(folder / "aligned")}), "parity")
+    """Which digit is seen, or said, by towers that learned without a label to find the one by the other."""
+    found, rows = collections.defaultdict(list), pairs_of_digits(data, 0)
+    beside = ingest([{key: value for key, value in row.items() if key != "label"} for row in rows], out / "digits", "--max-bad", 0.1)
+    train(beside, out / "digits" / "aligned", "alignment", 0, ALIGNED)
+    for field in ("image", "audio"):
+        dataset = ingest([{"id": row["id"], field: row[field][0], "label": row["label"], "split": row["split"]} for row in rows], out / f"digits-{field}", "--max-bad", 0.1)
+        start = {field: str(out / "digits" / "aligned")}
+        keys = {**FEW, "features": {field: {"from": start[field]}, "label": {}}, f"towers.{field}": ALIGNED["towers"][field], "training.start_from": start}
+        _few(found, dataset, out / f"digits-{field}" / f"digits by {field}", seeds, keys)
     return found
 
 

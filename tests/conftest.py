@@ -7,9 +7,12 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+import tensorflow as tf
 
 from cross_modal import cli, decoders, questions, samples, tasks, towers
 from cross_modal.data import ingest, learn_features
+
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # Rewriting the graphs of models so small takes longer than it saves.
 
 _STATUS = pytest.StashKey()
 OPTIONS = {

@@ -33,8 +33,9 @@ def test_it_runs(path, tmp_path, monkeypatch, capsys):
         code = code.replace(large, small)
     for large, small in (("texts=2000", "texts=40"), ("(10, 50), seeds=3", "(10,), seeds=1"), ('("de", "en", "uk")', '("de", "en")')):
         code = code.replace(large, small)
-    if "few_shot" in code:  # It trains a dozen models.
-        code = code.replace("text.gru", "text.bag").replace("image.cnn", "image.mlp")
+    for large, small in (("image.cnn", "image.mlp"), ("text.gru", "text.bag"), ("text.lstm", "text.bag")):
+        code = code.replace(f"towers.{large}", f"towers.{small}")  # It is what the notebook says of them that is tested; they are tested elsewhere.
+    code = code.replace("decoders.image.unet", "decoders.image.mlp")
     exec(compile(code, path.name, "exec"), {})
     said = capsys.readouterr().out
     assert any(words in said for words in ("recall@1", "accuracy with only", "route (* never trained)", "share explained", "the question alone"))

@@ -22,8 +22,10 @@ def rarity(dataset, split, powers, option):
 
     Raises:
         KeyError: if the dataset lacks a field.
-        ValueError: if no item has the fields.
+        ValueError: if a power is below 0, or no item has the fields.
     """
+    if not all(isinstance(power, int | float) and power >= 0 for power in powers.values()):
+        raise ValueError(f"Expected `{option}` to be powers of at least 0 by field, such as {{label: 1.0}}. Received: {powers}")
     keys = {key: key.split("*") for key in powers}
     if unknown := [name for names in keys.values() for name in names if name not in dataset.fields]:
         raise KeyError(f"Expected `{option}` to name fields of the dataset: {', '.join(dataset.fields)}. Received: {', '.join(unknown)}")

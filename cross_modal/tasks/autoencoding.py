@@ -37,7 +37,7 @@ class Autoencoding(Task):
         fusion: function from a dict of states and masks, a state of each field that sums it up, to states and a mask.
         dim: size of a state.
         latent: size of the latent.
-        queries: weightings by which the states of a field are summed up, see `layers.AttentionPooling`.
+        queries: weightings by which the states of a field are summed up, see `layers.AttentionPooling`; of a picture, numbers that are kept of each of its cells.
         alpha: share of reconstruction in the loss, above 0 and at most 1. Set `training.weight_decay` to 0 to have no other regularization.
         weights: dict of field to how much its error counts; 1 where it is not named. A squared error of pixels is small beside a cross-entropy.
         hidden: how often each field is hidden from the latent in training; one always stays.
@@ -188,8 +188,12 @@ class Autoencoding(Task):
         inputs = inputs_like(states)
         summaries = {}
         for name, one in inputs.items():
-            # A few queries would not tell where in a picture, or when in a recording, something is.
-            x = layers.Dense(self.dim, activation="gelu", name=f"{name}_summary")(AttentionPooling(self.queries)(one["states"], one["mask"]))
+            x = one["states"]
+            if x.shape[1]:  # As many states in each, such as the cells of a picture: no weighting tells so well where something is.
+                x = layers.Flatten()(layers.Dense(self.queries, name=f"{name}_cells")(x) if x.shape[1] > 1 else x)  # (batch, cells * queries)
+            else:
+                x = AttentionPooling(self.queries)(x, one["mask"])  # (batch, queries * dim)
+            x = layers.Dense(self.dim, activation="gelu", name=f"{name}_summary")(x)
             summaries[name] = {"states": x[:, None], "mask": ops.any(one["mask"], axis=1, keepdims=True)}
         joined = self.fusion(summaries)
         x = AttentionPooling()(joined["states"], joined["mask"])  # (batch, queries * dim)

@@ -59,3 +59,9 @@ def test_unknown_fields_are_told(dataset):
 def test_fields_that_no_item_has_together_are_told(dataset):
     with pytest.raises(ValueError, match=r"`weigh` to name fields that items of train have, those of label\*text together. Received: none of 1 items that has them"):
         rarity(dataset.only(ids={"train": ["none"]}), "train", {"label*text": 1.0}, "weigh")
+
+
+@pytest.mark.parametrize("power", [-1, "much"])
+def test_a_power_that_is_none_is_told(dataset, power):
+    with pytest.raises(ValueError, match="`weigh` to be powers of at least 0 by field, such as {label: 1.0}. Received"):
+        rarity(dataset, "train", {"label": power}, "weigh")
