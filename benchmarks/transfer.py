@@ -98,9 +98,9 @@ def languages(data, out, seeds):
     return found
 
 
-def _few(found, dataset, run, seeds, keys, label="label"):
+def _few(found, dataset, run, seeds, keys):
     """Ten and fifty items of each class, with transfer and without."""
-    command("few-shot", dataset, "--run", run, "--task", "classification", "--label", label, "--sizes", "10,50", "--seeds", 5 * len(seeds), *sets(keys))
+    command("few-shot", dataset, "--run", run, "--task", "classification", "--label", "label", "--sizes", "10,50", "--seeds", 5 * len(seeds), *sets(keys))
     for key, one in json.loads((run / "few-shot.json").read_text()).items():
         size, transfer, _ = json.loads(key)
         found[f"{run.name}, {size} of a class, {'with' if transfer else 'without'} transfer"].append(one["merit"])
@@ -134,7 +134,8 @@ def other_modality(data, out, seeds):
     for field in ("image", "audio"):
         dataset = ingest([{"id": row["id"], field: row[field][0], "label": row["label"], "split": row["split"]} for row in rows], out / f"digits-{field}", "--max-bad", 0.1)
         start = {field: str(out / "digits" / "aligned")}
-        keys = {**FEW, "features": {field: {"from": start[field]}, "label": {}}, f"towers.{field}": ALIGNED["towers"][field], "training.start_from": start}
+        tower = {f"towers.{field}": ALIGNED["towers"][field], "training.start_from": start, "training.freeze": {field: 1.0}}
+        keys = {**FEW, "features": {field: {"from": start[field]}, "label": {}}, **tower}
         _few(found, dataset, out / f"digits-{field}" / f"digits by {field}", seeds, keys)
     return found
 

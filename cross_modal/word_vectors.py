@@ -138,7 +138,7 @@ def _in_a_row(places):
 
 
 def skip_gram(
-    texts, dim=100, window=5, negatives=5, epochs=5, min_count=2, subsample=1e-3, learning_rate=0.05, batch_words=1536, shared=32, seed=0, progress=None,
+    texts, dim=100, window=5, negatives=5, epochs=5, min_count=2, subsample=1e-3, learning_rate=0.06, batch_words=1536, shared=16, seed=0, progress=None,
 ):  # fmt: skip
     """Learns vectors by which a word foretells those around it (Word2Vec).
 
