@@ -42,9 +42,10 @@ NAMES = {
 FEW = {"training.epochs": 10, "training.steps_per_epoch": 20, "training.batch_size": 64, "training.learning_rate": 2e-3, "training.ema": 0.98}
 ANSWERS = {**EASY_VQA, "towers.question.kind": "bag", "training.epochs": 4}
 SHAPES = {
+    **FEW,
     "features": {"image": {"size": [32, 32]}, "label": {}},
     "options.dim": 96,
-    "training": {"epochs": 20, "steps_per_epoch": 20, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.98},
+    "training.epochs": 20,
     "training.augment.image": {"flip": True, "shift": 0.1},
 }
 DIGITS = {"features": {"image": {"channels": 1}, "label": {}}, "training": {"epochs": 12, "steps_per_epoch": 40, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.98}}

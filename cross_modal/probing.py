@@ -40,9 +40,7 @@ def probe(endpoints, dataset, label, split="test", most=5000, per_class=None, se
     Raises:
         ValueError: if there is no such label, or less than two classes of it, or no vectors.
     """
-    if label not in dataset.fields or dataset.fields[label].kind != "label":
-        known = [name for name, field in dataset.fields.items() if field.kind == "label"]
-        raise ValueError(f"Expected a label of the dataset: {', '.join(known) or 'it has none'}. Received: {label}")
+    dataset.check_label(label)
     asked = {tuple(name for name in one.signature if not name.endswith("_language")): one for key, one in endpoints.items() if key == "encode" or key.startswith("embed_")}
     if not asked:
         raise ValueError("Expected a model with vectors, of an alignment or an autoencoding. Received: one without")

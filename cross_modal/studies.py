@@ -88,12 +88,9 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
         List of dicts: `per_class`, `transfer`, whether with; `merit`, mean over the seeds, `sd`, and `interval` of the mean, 95 % by Student's t.
 
     Raises:
-        KeyError: if the dataset lacks the label.
-        ValueError: if it has no class with as many items, or there is nothing to start from.
+        ValueError: if the dataset lacks the label, or it has no class with as many items, or there is nothing to start from.
     """
-    if label not in dataset.fields or dataset.fields[label].kind != "label":
-        known = [name for name, field in dataset.fields.items() if field.kind == "label"]
-        raise KeyError(f"Expected a label of the dataset: {', '.join(known) or 'it has none'}. Received: {label}")
+    dataset.check_label(label)
     if not start_from:
         raise ValueError("Expected `start_from`, what the models with transfer start with, such as {'text': 'saved_models/first'}. Received: none")
     kept, classes = _Kept(pathlib.Path(run) / "few-shot.json"), _classes(dataset, label)

@@ -34,7 +34,7 @@ def test_it_runs(path, tmp_path, monkeypatch, capsys):
     for large, small in (("texts=2000", "texts=40"), ("(10, 50), seeds=3", "(10,), seeds=1"), ('("de", "en", "uk")', '("de", "en")')):
         code = code.replace(large, small)
     for large, small in (("image.cnn", "image.mlp"), ("text.gru", "text.bag"), ("text.lstm", "text.bag")):
-        code = code.replace(f"towers.{large}", f"towers.{small}")  # It is what the notebook says of them that is tested; they are tested elsewhere.
+        code = code.replace(f"towers.{large}", f"towers.{small}")  # Towers have tests of their own; here they only take long.
     code = code.replace("decoders.image.unet", "decoders.image.mlp")
     if "ctc" not in code:  # It needs a tower with as many steps as there are letters.
         code = code.replace("towers.audio.crnn", "towers.audio.cnn")

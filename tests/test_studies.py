@@ -79,7 +79,7 @@ def test_few_shots_have_as_many_of_each_class_with_and_without(task, dataset, tm
     assert cv2.imread(str(report.few_shot_picture(rows, tmp_path / "f.png"))).size > 10_000
     with pytest.raises(ValueError, match="900 training items or more of a class of parity. Received: "):
         studies.few_shot(task, dataset, tmp_path, "parity", {"text": "x"}, (900,))
-    with pytest.raises(KeyError, match="a label of the dataset: parity, digits. Received: text"):
+    with pytest.raises(ValueError, match="a label of the dataset: parity, digits. Received: text"):
         studies.few_shot(task, dataset, tmp_path, "text", {"text": "x"})
     with pytest.raises(ValueError, match="Expected `start_from`"):
         studies.few_shot(task, dataset, tmp_path, "parity", {})

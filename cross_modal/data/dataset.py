@@ -112,6 +112,12 @@ class Dataset:
             for value, language in zip(item["value"], item["language"]):
                 yield value, language.decode()
 
+    def check_label(self, name):
+        """Raises a ValueError that names the labels, if a field is none of them."""
+        known = [other for other, field in self.fields.items() if field.kind == "label"]
+        if name not in known:
+            raise ValueError(f"Expected a label of the dataset: {', '.join(known) or 'it has none'}. Received: {name}")
+
     def describe(self):
         """Says what is in the dataset, as it was counted when it was made.
 
