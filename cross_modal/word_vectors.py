@@ -184,8 +184,8 @@ def skip_gram(
     ids, text = _in_a_row(places)
     shown, drawn = kept * counts / (kept * counts).sum(), counts**0.75 / (counts**0.75).sum()
     terms = min(rows * _STEPS, len(ids)) * min(window + 1, len(ids) / len(places))  # In a batch, right ones.
-    layer.paces.assign(np.minimum(1.0, _MOST / (terms * shown * (1 + negatives))))
-    layer.other_paces.assign(np.minimum(1.0, _MOST / (terms * (shown + negatives * drawn))))
+    layer.scales.assign(np.minimum(1.0, _MOST / (terms * shown * (1 + negatives))) ** 0.5)
+    layer.other_scales.assign(np.minimum(1.0, _MOST / (terms * (shown + negatives * drawn))) ** 0.5)
     spread = np.cumsum(drawn)
     for epoch in range(epochs):
         began = time.monotonic()
@@ -193,10 +193,10 @@ def skip_gram(
         count = max(1, -(-len(chosen) // (_STEPS * rows)))
         packed = np.full((2, count * rows * _STEPS), -1, np.int32)
         packed[:, : len(chosen)] = ids[chosen], text[chosen]
-        packed = packed.reshape(2, -1, _STEPS)[:, chance.permutation(count * rows)]
+        packed = packed.reshape(2, -1, _STEPS)[:, chance.permutation(count * rows)].reshape(2, count, rows, _STEPS)
         reach = chance.integers(1, window + 1, packed[0].shape, np.int32)
-        wrong = np.searchsorted(spread, chance.random((count * rows, shared))).astype(np.int32)
-        data = tf.data.Dataset.from_tensor_slices(((*packed, reach, wrong), np.zeros(count * rows, np.float32))).batch(rows).prefetch(2)
+        wrong = np.searchsorted(spread, chance.random((count, rows, shared))).astype(np.int32)
+        data = _slices(((*packed, reach, wrong), np.zeros((count, rows), np.float32)))
         falling = _Falling(learning_rate, epoch * count, epochs * count)
         loss = model.fit(data, verbose=0, shuffle=False, callbacks=[falling]).history["loss"][0]
         if not np.isfinite(loss):
@@ -205,7 +205,15 @@ def skip_gram(
             )
         if progress:
             progress(epoch + 1, loss / (_STEPS * rows), len(ids) / (time.monotonic() - began))
-    return WordVectors(words, layer.vectors.numpy(), counts)
+    return WordVectors(words, layer.vectors.numpy() * layer.scales.numpy()[:, None], counts)
+
+
+def _slices(arrays, size=None):
+    """The first axis of arrays in order, `size` at once."""
+    data = tf.data.Dataset.from_tensor_slices(arrays)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # Its threads end up to a second late.
+    return (data if size is None else data.batch(size)).prefetch(2).with_options(options)
 
 
 class _Falling(keras.callbacks.Callback):
@@ -259,7 +267,7 @@ def glove(texts, dim=100, window=8, epochs=15, min_count=2, most=10.0, power=0.7
     pairs = table.row.astype(np.int32), table.col.astype(np.int32), np.log(table.data).astype(np.float32), np.minimum(1.0, table.data / most).astype(np.float32) ** power
     for epoch in range(epochs):
         began, order = time.monotonic(), chance.permutation(table.nnz)
-        data = tf.data.Dataset.from_tensor_slices((tuple(one[order] for one in pairs), np.zeros(table.nnz, np.float32))).batch(batch_size).prefetch(2)
+        data = _slices((tuple(one[order] for one in pairs), np.zeros(table.nnz, np.float32)), batch_size)
         loss = model.fit(data, verbose=0, shuffle=False).history["loss"][0]
         if progress:
             progress(epoch + 1, loss / min(batch_size, table.nnz), table.nnz / (time.monotonic() - began))

@@ -13,10 +13,11 @@ class SkipGram(keras.layers.Layer):
         dim: size of a vector.
         negatives: wrong words for each right one; those that a row shares count for so many.
 
-    Of the gradient of a word's vectors the share `paces`, or `other_paces`, is kept, all of it where nobody has set them otherwise.
+    A word's vector is its row of `vectors`, or of `others`, times its `scales`, or `other_scales`, which are one until somebody sets them: by the square of its scale a step of
+    gradient descent moves a word less than others.
 
-    Call with words int `(batch, time)`, -1 where there is none; the text that each is of, and how far each looks, int `(batch, time)`; and wrong words, int `(batch, shared)`.
-    Returns the cost of each row, `(batch,)`.
+    Call with words int `(batch, time)`, -1 where there is none; the text that each is of, from 0, and how far each looks, int `(batch, time)`; and wrong words, int
+    `(batch, shared)`. Returns the cost of each row, `(batch,)`.
     """
 
     def __init__(self, vocab_size, dim, negatives=5, **kwargs):
@@ -27,31 +28,26 @@ class SkipGram(keras.layers.Layer):
         start = keras.initializers.RandomUniform(-0.5 / self.dim, 0.5 / self.dim)
         self.vectors = self.add_weight(shape=(self.vocab_size, self.dim), initializer=start, name="vectors")
         self.others = self.add_weight(shape=(self.vocab_size, self.dim), initializer="zeros", name="others")
-        self.paces, self.other_paces = (self.add_weight(shape=(self.vocab_size,), initializer="ones", trainable=False, name=name) for name in ("paces", "other_paces"))
+        self.scales, self.other_scales = (self.add_weight(shape=(self.vocab_size,), initializer="ones", trainable=False, name=name) for name in ("scales", "other_scales"))
 
     def call(self, words, texts, reach, wrong):
-        time = words.shape[1]
-        apart = ops.abs(ops.arange(time)[:, None] - ops.arange(time)[None, :])
-        near = (apart > 0) & (apart <= reach[:, :, None]) & (texts[:, :, None] == texts[:, None, :]) & (words[:, :, None] >= 0) & (words[:, None, :] >= 0)
+        time, shared = words.shape[1], wrong.shape[1]
+        there = words >= 0
+        texts, ids = ops.where(there, texts, -1), ops.maximum(words, 0)
+        apart = [[abs(one - other) or 2**30 for other in range(time)] for one in range(time)]  # None is near itself.
+        near = (ops.convert_to_tensor(apart, "int32") <= ops.where(there, reach, 0)[:, :, None]) & (texts[:, :, None] == texts[:, None, :])
         near = ops.cast(near, "float32")  # (batch, time, time)
-        ids = ops.maximum(words, 0)
-        both = _paced(self.others, self.other_paces, ops.concatenate([ids, wrong], axis=1))  # (batch, time + shared, dim)
-        scores = ops.matmul(_paced(self.vectors, self.paces, ids), ops.transpose(both, (0, 2, 1)))
-        right, false = scores[:, :, :time], scores[:, :, time:]
-        shares = ops.sum(near, axis=2, keepdims=True) * (self.negatives / wrong.shape[1])
-        return ops.sum(ops.softplus(-right) * near, axis=(1, 2)) + ops.sum(ops.softplus(false) * shares, axis=(1, 2))
+        shares = ops.sum(near, axis=2, keepdims=True) * (self.negatives / shared)
+        both = ops.concatenate([ids, wrong], axis=1)  # (batch, time + shared)
+        scores = ops.matmul(ops.take(self.vectors, ids, axis=0), ops.transpose(ops.take(self.others, both, axis=0), (0, 2, 1)))
+        scales = ops.take(self.scales, ids)[:, :, None] * (ops.take(self.other_scales, both) * ([-1.0] * time + [1.0] * shared))[:, None, :]
+        return ops.sum(ops.softplus(scores * scales) * ops.concatenate([near, ops.repeat(shares, shared, axis=2)], axis=2), axis=(1, 2))
 
     def compute_output_shape(self, words_shape, texts_shape, reach_shape, wrong_shape):
         return (words_shape[0],)
 
     def get_config(self):
         return {**super().get_config(), "vocab_size": self.vocab_size, "dim": self.dim, "negatives": self.negatives}
-
-
-def _paced(vectors, paces, ids):
-    """The vectors of ids, with a share of their gradients."""
-    found, share = ops.take(vectors, ids, axis=0), ops.take(paces, ids)[:, :, None]
-    return found * share + ops.stop_gradient(found * (1.0 - share))
 
 
 @keras.saving.register_keras_serializable("cross_modal")
