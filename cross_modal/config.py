@@ -134,7 +134,8 @@ def resolve(config):
         _check_keys(config.get(group) or {}, inputs, group)
         for name in inputs:
             part, field = dict((config.get(group) or {}).get(name) or {}), dataset.fields[name].kind
-            function = _named(part.setdefault("kind", usual[field]), _parts(getattr(module, field)), f"{group}.{name}.kind")
+            part.setdefault("kind", "ngrams" if group == "towers" and features[name].get("units") == "ngrams" else usual[field])
+            function = _named(part["kind"], _parts(getattr(module, field)), f"{group}.{name}.kind")
             full[group][name] = {"kind": part.pop("kind"), **_filled(function, part, f"{group}.{name}", {"feature", "dim", "name", "languages"})}
     reserved = {"features", "languages", *_FIELDS, *_MODULES}
     for key, (module, usual) in _MODULES.items():

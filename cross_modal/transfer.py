@@ -12,6 +12,8 @@ import numpy as np
 from cross_modal.layers import LanguageEmbedding
 from cross_modal.word_vectors import WordVectors
 
+_VOCABULARY = "model", "words", "letters"  # In the configuration of a feature, what its ids stand for.
+
 
 def start_from(model, runs, features=(), languages=()):
     """Copies weights of trained models into a new one, part by part: a tower, the decoder, or whatever layer in it has a name.
@@ -154,11 +156,10 @@ def _parts(model):
 
 
 def _check_subwords(saved, folder, name, feature):
-    theirs = saved["features"].get(name, {}).get("config", {}).get("model")
-    ours = feature.config().get("model")
-    if ours is None or theirs is None or ours == theirs:
+    theirs, ours = ({key: config[key] for key in _VOCABULARY if config.get(key)} for config in (saved["features"].get(name, {}).get("config", {}), feature.config()))
+    if not ours or not theirs or ours == theirs:
         return
-    if not (hasattr(feature, "pieces") and feature.model.startswith(base64.b64decode(theirs))):  # Subwords that were added stand behind the others.
+    if not (hasattr(feature, "pieces") and "model" in theirs and feature.model.startswith(base64.b64decode(theirs["model"]))):  # Subwords that were added stand behind the others.
         raise ValueError(
             f"Expected {name} of {folder} to read the same subwords as here. Received: others, so that what its embeddings mean is something else."
             f" Take them over: features.{name}.from={folder}"

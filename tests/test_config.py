@@ -21,12 +21,18 @@ def test_resolve_fills_every_key(dataset):
     assert yaml.safe_load(yaml.safe_dump(full)) == full
 
 
+def test_n_grams_have_a_tower_of_their_own(dataset):
+    full = config.resolve({"dataset": str(dataset.path), "task": "classification", "features": {"text": {"units": "ngrams"}, "parity": None}})
+    assert full["towers"] == {"text": {"kind": "ngrams", "dropout": 0.5}}
+    assert type(config.make_features(full)[0]["text"]).__name__ == "NGrams"
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
         (["trainig.epochs=3"], "keys among task, dataset, seed.*Received: trainig"),
         (["training.epoch=3"], "training: expected keys among epochs, steps_per_epoch.*Received: epoch$"),
-        (["towers.text.kind=lstn"], "towers.text.kind to be module:name or one of bag, gru, lstm, pretrained, transformer. Received: 'lstn'"),
+        (["towers.text.kind=lstn"], "towers.text.kind to be module:name or one of bag, gru, lstm, ngrams, pretrained, transformer. Received: 'lstn'"),
         (["towers.text.width=3"], "towers.text: expected keys among depth, dropout, adapter. Received: width"),
         (["towers.video.kind=cnn"], "towers: expected keys among image, text, audio. Received: video"),
         (["features.video.size=3"], "features: expected keys among .*image.* Received: video"),

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from cross_modal.features import Audio, Cleaner, Image, Label, Language, Text, extend_subwords, learn_subwords
+from cross_modal.features import Audio, Cleaner, Image, Label, Language, NGrams, Text, extend_subwords, learn_ngrams, learn_subwords
 from cross_modal.features.label import UNDETERMINED
 
 _LARGEST = 64  # Pixels of the longer side of pictures, where nothing else is asked for: what two cores can train on.
@@ -60,6 +60,8 @@ def _feature(dataset, name, options, others=()):
             options["stop_words"] = _stop_words(dataset.fields[name], given)
         cleaner = Cleaner(**{key: options[key] for key in ("fold_case", "punctuation", "stop_words", "romanize") if key in options})
         values = itertools.chain.from_iterable(dataset.values("train", one) for one in (name, *others))
+        if wanted.get("units") == "ngrams":
+            return NGrams(**learn_ngrams(_cleaned(cleaner, values), wanted.get("vocab_size")), **options)
         return Text(learn_subwords(_cleaned(cleaner, values), **wanted), **options)
     if kind == "label":
         counts = dataset.describe()["labels"].get(name, {}).get("train", {})

@@ -8,6 +8,8 @@ from cross_modal.features.feature import featurize_views as featurize_views
 from cross_modal.features.image import Image as Image
 from cross_modal.features.label import Label as Label
 from cross_modal.features.label import Language as Language
+from cross_modal.features.ngrams import NGrams as NGrams
+from cross_modal.features.ngrams import learn_ngrams as learn_ngrams
 from cross_modal.features.pretrained import PretrainedText as PretrainedText
 from cross_modal.features.text import Text as Text
 from cross_modal.features.text import extend_subwords as extend_subwords

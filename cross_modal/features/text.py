@@ -103,7 +103,7 @@ def learn_subwords(texts, vocab_size=None, units="subwords"):
         ValueError: if there is no text, no such `units`, or `vocab_size` leaves no room beside bytes and control symbols.
     """
     if units not in _UNITS:
-        raise ValueError(f"Expected `units` to be one of {', '.join(_UNITS)}. Received: units={units}")
+        raise ValueError(f"Expected `units` to be one of {', '.join(_UNITS)}, or ngrams for features without an order. Received: units={units}")
     texts = [text for text in texts if text.strip()]
     if not texts:
         raise ValueError("Expected at least one text to learn subwords from. Received: none; does the training split have this field?")

@@ -41,6 +41,7 @@ class Classification(Task):
         fusion: function from a dict of states and masks to states and a mask.
         dim: size of a state.
         dropout: share dropped before the heads.
+        linear: whether the heads read the fusion's states without a hidden layer between: with the tower `ngrams`, a linear model.
         loss_weights: dict of label to its weight in the loss; 1 where it is not named.
         multi_label: labels of which an item may have several, each learned by itself.
         label_smoothing: share of each target that is spread over all classes.
@@ -62,6 +63,7 @@ class Classification(Task):
     fusion: Callable = fusions.concat
     dim: int = 128
     dropout: float = 0.1
+    linear: bool = False
     loss_weights: dict[str, float] = dataclasses.field(default_factory=dict)
     multi_label: tuple[str, ...] = ()
     label_smoothing: float = 0.0
@@ -117,9 +119,12 @@ class Classification(Task):
         """From the states of the towers to the logits of each label, a model that can be called with other masks."""
         inputs = inputs_like(states)
         joined = self.fusion(inputs)
-        x = AttentionPooling()(joined["states"], joined["mask"])  # (batch, queries * dim)
-        x = layers.Dense(self.dim, activation="gelu")(layers.Dropout(self.dropout)(x))
-        return keras.Model(inputs, {name: layers.Dense(len(self.features[name].names), dtype="float32", name=name)(x) for name in self.heads}, name="joined")
+        x = AttentionPooling(1 if self.linear else 4)(joined["states"], joined["mask"])  # (batch, queries * dim)
+        x = layers.Dropout(self.dropout)(x)
+        x = x if self.linear else layers.Dense(self.dim, activation="gelu")(x)
+        start = "orthogonal" if self.linear else "glorot_uniform"  # So that at first each class is learned as if it had weights of its own.
+        heads = {name: layers.Dense(len(self.features[name].names), kernel_initializer=start, dtype="float32", name=name) for name in self.heads}
+        return keras.Model(inputs, {name: head(x) for name, head in heads.items()}, name="joined")
 
     @property
     def patterns(self):

@@ -1,7 +1,7 @@
 """Towers for text."""
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from cross_modal.layers import LanguageAdapter, LanguageEmbedding, PositionEncoding, transformer_block, visible_steps
 from cross_modal.towers.pretrained import pretrained as pretrained
@@ -99,7 +99,46 @@ def bag(feature, dim, name, languages=1, dropout=0.1, adapter=0):
     return keras.Model(inputs, {"states": x, "mask": inputs["mask"]}, name=name)
 
 
+def ngrams(feature, dim, name, languages=1, dropout=0.5):
+    """Builds a sum of what words and groups of letters say, without their order: with `linear: true` of `Classification`, a linear model. For texts of which there are few.
+
+    Args:
+        feature: `NGrams`.
+        dim: size of a state; the number of classes, or a little more, will do.
+        name: name of the model.
+        languages: number of languages, `und` included.
+        dropout: share of the words and groups dropped.
+
+    Returns:
+        `keras.Model` from `value, mask, language` to `states` `(batch, 1, dim)` and `mask` `(batch, 1)`.
+
+    Raises:
+        ValueError: if the feature is not of n-grams.
+
+    Source:
+        Wang and Manning (2012), "Baselines and Bigrams", section 2; Wang and Manning (2013), "Fast dropout training", for inputs that are dropped.
+    """
+    if not hasattr(feature, "words"):
+        raise ValueError(f"Expected a feature of n-grams (units: ngrams) for the tower ngrams of {name}. Received: {type(feature).__name__}")
+    # --- inputs ---
+    inputs = tower_inputs(feature)
+
+    # --- body ---
+    x = layers.Embedding(feature.vocab_size, dim, "zeros")(inputs["value"])  # (batch, time, dim)
+    there = layers.Dropout(dropout)(ops.cast(inputs["mask"], x.dtype))
+    said = []
+    for part in (inputs["value"] < 2 + feature.words, inputs["value"] >= 2 + feature.words):
+        weights = there * ops.cast(part, x.dtype)
+        said.append(ops.einsum("bt,btd->bd", weights, x) / ops.sqrt(ops.maximum(ops.sum(weights**2, axis=1, keepdims=True), 1e-6)))
+    x = LanguageEmbedding(languages)((said[0] + said[1])[:, None], inputs["language"])
+
+    # --- model ---
+    return keras.Model(inputs, {"states": x, "mask": ops.any(inputs["mask"], axis=1, keepdims=True)}, name=name)
+
+
 def _embedded(inputs, feature, dim, languages, start="uniform", scale=1.0):
+    if hasattr(feature, "words"):
+        raise ValueError("Expected the tower ngrams for n-grams, which have no order (units: ngrams). Received: another tower for texts")
     x = layers.Embedding(feature.vocab_size, dim, start)(inputs["value"])
     return LanguageEmbedding(languages)(x if scale == 1.0 else layers.Rescaling(scale)(x), inputs["language"])
 

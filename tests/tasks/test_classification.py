@@ -209,3 +209,19 @@ def test_mixed_items_have_mixed_targets(learned, dataset):
     _, y, weight = task.example(batch)
     assert y["parity"].numpy().sum(axis=1) == pytest.approx(1.0) and (y["parity"].numpy().max(axis=1) < 0.999).any()
     assert weight["parity"].numpy().tolist() == [1.0] * 6
+
+
+def test_n_grams_with_linear_heads_are_a_linear_model(dataset):
+    features, languages = learn_features(dataset, ["text", "parity"], {"text": {"units": "ngrams", "fold_case": True}})
+    task = tasks.Classification(features, languages, towers={"text": towers.text.ngrams}, dim=4, dropout=0.0, linear=True)
+    batch = next(iter(batches(dataset, "train", features, languages, 6, draws=task.draws)))
+    testing.check_task(task, batch, {"classify": [{"text": b"two", "text_language": b"en"}, {"text": b"deux"}]})
+    model = task.build()
+    weights, x = next(one for one in model.get_layer("text").layers if hasattr(one, "embeddings")), task.example(batch)[0]
+    assert tuple(weights.embeddings.shape) == (features["text"].vocab_size, 4)
+    drawn, logits = np.random.default_rng(0).normal(size=weights.embeddings.shape), []
+    for times in (0, 1, 2):
+        weights.embeddings.assign(times * drawn)
+        logits.append(model(x)["parity"].numpy())
+    np.testing.assert_allclose(logits[2] - logits[0], 2 * (logits[1] - logits[0]), rtol=1e-3, atol=1e-4)
+    assert np.abs(logits[1] - logits[0]).max() > 0.1

@@ -63,3 +63,31 @@ def test_odd_dim_is_told(text):
 def test_heads_that_do_not_divide_are_told(text):
     with pytest.raises(ValueError, match="Received: heads=3, dim=8"):
         towers.text.transformer(text, 8, "text", heads=3)
+
+
+@pytest.fixture(scope="module")
+def ngrams():
+    return features.NGrams(**features.learn_ngrams(WORDS * 2))
+
+
+def test_n_grams_keep_the_contract(ngrams):
+    testing.check_tower(towers.text.ngrams, ngrams, WORDS)
+
+
+def test_words_and_letters_are_summed_up_each_by_their_number(ngrams):
+    """With vectors of ones each part is a number of things over its root; the language's vector is added."""
+    model = towers.text.ngrams(ngrams, 2, "text")
+    embedding, language = (next(one for one in model.layers if kind in type(one).__name__) for kind in ("Embedding", "LanguageEmbedding"))
+    embedding.embeddings.assign(np.ones(embedding.embeddings.shape))
+    language.vectors.assign(np.zeros((1, 2)))
+    ids = np.array([[1, 2, 3, 2 + ngrams.words, 0]])
+    states = np.asarray(model({"value": ids, "mask": ids > 0, "language": np.array([0])})["states"])
+    assert states.shape == (1, 1, 2) and states == pytest.approx(3**0.5 + 1, rel=1e-5)
+
+
+def test_n_grams_and_other_towers_do_not_go_together(text, ngrams):
+    with pytest.raises(ValueError, match="a feature of n-grams .units: ngrams. for the tower ngrams of text. Received: Text"):
+        towers.text.ngrams(text, 8, "text")
+    for tower in ALL:
+        with pytest.raises(ValueError, match="the tower ngrams for n-grams"):
+            tower(ngrams, 8, "text")

@@ -1,0 +1,117 @@
+"""Strings to the words and n-grams of letters that are in them."""
+
+import base64
+import itertools
+
+import numpy as np
+import tensorflow as tf
+
+from cross_modal.features.cleaning import Cleaner
+from cross_modal.features.feature import Feature
+
+_WORDS, _LETTERS = [1, 2], [2, 3, 4, 5]  # In a row.
+_HASHES = 2**63 - 1
+_NONE = np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+
+class NGrams(Feature):
+    """Finds which words, pairs of words, and groups of 2 to 5 letters of a word are in a string, without their order: for the tower `ngrams`.
+
+    For classification of texts of which there are few, in any script. Learn what is looked for from a training split with `learn_ngrams`.
+
+    Args:
+        words: base64 of the sorted hashes, int64, of words and pairs of words.
+        letters: those of groups of letters; a space stands for the beginning or the end of a word.
+        length: most of them kept of one string, words first; the rest is passed over.
+        fold_case: see `Cleaner`, as `punctuation`, `stop_words` and `romanize`.
+
+    Returns:
+        `featurize` returns int32 `(time,)` of ids, each once, at most `length`: 1, which stands for there being a text, from 2 on words, and from `2 + self.words` on letters.
+        Id 0 is padding and never occurs.
+
+    Raises:
+        ValueError: if `length` leaves no room.
+
+    Source:
+        Wang and Manning (2012), "Baselines and Bigrams", section 2, for n-grams that are there or not; Joulin et al. (2017), "Bag of Tricks for Efficient Text Classification",
+        section 2.2, for hashes in place of words.
+    """
+
+    kind = "text"
+
+    def __init__(self, words, letters, length=4096, fold_case=False, punctuation=True, stop_words=None, romanize=False):
+        super().__init__(name="ngrams")
+        if length < 2:
+            raise ValueError(f"Expected `length` to be at least 2. Received: length={length}")
+        self._known = [np.frombuffer(base64.b64decode(part), "<i8") for part in (words, letters)]
+        self.length = int(length)
+        self.words = len(self._known[0])
+        self.vocab_size = 2 + self.words + len(self._known[1])
+        self.spec = tf.TensorSpec((None,), tf.int32)
+        self.cleaner = Cleaner(fold_case, punctuation, stop_words, romanize)
+
+    def clean(self, raw, language):
+        return self.cleaner(raw, language)
+
+    def featurize(self, raw):
+        found, first = [tf.constant([1], tf.int32)], 2
+        for known, hashes in zip(self._known, _hashes(raw[None])):
+            if len(known):
+                hashes = tf.unique(hashes.values).y
+                places = tf.minimum(tf.searchsorted(known, hashes), len(known) - 1)
+                found.append(tf.boolean_mask(first + places, tf.gather(known, places) == hashes))
+            first += len(known)
+        return tf.concat(found, 0)[: self.length]
+
+    def config(self):
+        words, letters = (base64.b64encode(part.astype("<i8").tobytes()).decode() for part in self._known)
+        return {"words": words, "letters": letters, "length": self.length, **self.cleaner.config()}
+
+
+def learn_ngrams(texts, vocab_size=None):
+    """Finds the words and groups of letters that stand in two texts or more.
+
+    Args:
+        texts: iterable of strings, of the training split alone.
+        vocab_size: most of them, those in the most texts, and of those that are in as many all or none; None for 200,000.
+
+    Returns:
+        Dict of `words` and `letters`, see `NGrams`.
+
+    Raises:
+        ValueError: if there is no text, or `vocab_size` is less than 3.
+    """
+    vocab_size = 200_000 if vocab_size is None else vocab_size
+    if vocab_size < 3:
+        raise ValueError(f"Expected `vocab_size` to be at least 3. Received: vocab_size={vocab_size}")
+    found, texts = [_NONE, _NONE], (text for text in texts if text.strip())
+    while some := list(itertools.islice(texts, 1024)):
+        found = [_counted(before, hashes) for before, hashes in zip(found, _hashes(tf.constant(some)))]
+    if not any(len(values) for values, _ in found):
+        raise ValueError("Expected at least one text to learn n-grams from. Received: none; does the training split have this field?")
+    counts = np.sort(np.concatenate([seen for _, seen in found]))[::-1]
+    least = max(2, counts[vocab_size - 2] + 1) if len(counts) > vocab_size - 2 else 2
+    return {name: base64.b64encode(values[seen >= least].astype("<i8").tobytes()).decode() for name, (values, seen) in zip(("words", "letters"), found)}
+
+
+def _counted(before, hashes):
+    """The sorted hashes, and in how many texts each is, of those before and of some more texts, ragged `(batch, time)`."""
+    rows, values = hashes.value_rowids().numpy(), hashes.values.numpy()
+    order = np.lexsort((values, rows))
+    rows, values = rows[order], values[order]
+    first = np.concatenate([[True], (rows[1:] != rows[:-1]) | (values[1:] != values[:-1])])[: len(values)]
+    values, places = np.unique(np.concatenate([before[0], values[first]]), return_inverse=True)
+    return values, np.bincount(places, np.concatenate([before[1], np.ones(first.sum())])).astype(np.int64)
+
+
+def _hashes(raw):
+    """Hashes of the words and of the groups of letters of strings `(batch,)`, two ragged int64 tensors `(batch, time)`."""
+    raw = tf.strings.regex_replace(raw, r"[\p{Z}\s]+", " ")
+    tokens = tf.strings.split(raw, " ")
+    tokens = tf.ragged.boolean_mask(tokens, tf.strings.length(tokens) > 0)
+    apart = tf.strings.split(tf.strings.strip(tf.strings.regex_replace(raw, r"\s*([^\p{L}\p{M}\p{N}_\s])\s*", r" \1 ")))
+    words = tf.strings.ngrams(apart, _WORDS, separator=" ")
+    characters = tf.strings.unicode_split(tf.strings.join([" ", tokens.values, " "]), "UTF-8")
+    groups = tf.strings.ngrams(characters, _LETTERS, separator="")
+    letters = tf.RaggedTensor.from_row_splits(groups.values, tf.gather(groups.row_splits, tokens.row_splits))
+    return [one.with_values(tf.strings.to_hash_bucket_fast(one.values, _HASHES)) for one in (words, letters)]

@@ -1,0 +1,67 @@
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cross_modal import features, testing
+
+TEXTS = ["good dog, good day", "good cat", "a cat!", "сто две собаки", "сто", "你好世界", "你好", "👍 good", "👍"]
+
+
+@pytest.fixture(scope="module")
+def ngrams():
+    return features.NGrams(**features.learn_ngrams(TEXTS))
+
+
+def ids(feature, text):
+    return feature.featurize(tf.constant(text)).numpy().tolist()
+
+
+def test_keeps_its_contract(ngrams):
+    testing.check_feature(ngrams, TEXTS)
+
+
+def test_what_stands_in_two_texts_is_known(ngrams):
+    """The words good, cat, 👍 and сто; of letters all groups of " good ", which has six, and those of " cat ", but for those with its last space."""
+    words = [one for one in ids(ngrams, "good cat") if 2 <= one < 2 + ngrams.words]
+    letters = [one for one in ids(ngrams, "good cat") if one >= 2 + ngrams.words]
+    assert ngrams.words == 4 and len(words) == 2  # The pair of the two, "day" and 你好世界 stand in one text alone.
+    assert len(letters) == (5 + 4 + 3 + 2) + (3 + 2 + 1)
+    assert len(ids(ngrams, "good dog, good day")) == 1 + 1 + 14  # "good" once.
+
+
+def test_a_text_of_nothing_known_is_there(ngrams):
+    assert ids(ngrams, "zzzz") == [1] and ids(ngrams, " ") == [1]
+
+
+def test_words_are_the_same_with_and_without_punctuation(ngrams):
+    words = [[one for one in ids(ngrams, text) if one < 2 + ngrams.words] for text in ("good", "(good)", "good.", "«good»")]
+    assert all(one == words[0] and len(one) == 2 for one in words)
+
+
+def test_the_longest_is_cut_and_words_stand_first(ngrams):
+    short = features.NGrams(**{**ngrams.config(), "length": 3})
+    assert ids(short, "good cat") == ids(ngrams, "good cat")[:3] and max(ids(short, "good cat")) < 2 + ngrams.words
+    with pytest.raises(ValueError, match="`length` to be at least 2. Received: length=1"):
+        features.NGrams(**{**ngrams.config(), "length": 1})
+
+
+def test_rare_ones_go_first():
+    few = features.NGrams(**features.learn_ngrams(["b c", "b c", "b"] * 2, 7))
+    assert few.vocab_size == 6 and len(ids(few, "b")) == 5 and ids(few, "c") == [1]  # The word, " b", "b " and " b ".
+
+
+def test_what_cannot_be_learned_is_told():
+    with pytest.raises(ValueError, match="at least one text to learn n-grams from"):
+        features.learn_ngrams(["", "  "])
+    with pytest.raises(ValueError, match="`vocab_size` to be at least 3. Received: vocab_size=2"):
+        features.learn_ngrams(["a"], 2)
+    with pytest.raises(ValueError, match="or ngrams for features without an order. Received: units=grams"):
+        features.learn_subwords(["a"], units="grams")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(min_size=1, max_size=40))
+def test_any_text_is_taken(ngrams, text):
+    found = ids(ngrams, text.encode("utf-8", "ignore") or b"?")
+    assert found[0] == 1 and len(set(found)) == len(found) and max(found) < ngrams.vocab_size
