@@ -124,7 +124,7 @@ def _endpoints(run):
 def bitext(data, out, seeds):
     found = collections.defaultdict(list)
     dataset = ingest(ask_validation(rows_of(data, "multi30k")), out / "bitext", "--splits", "1,0,0")
-    for name, routes, epochs in (("all pairs", ["*->*"], 20), ("pairs with English", ["!*->*", "text:en->*"], 12)):
+    for name, routes, epochs in (("all pairs", ["*->*"], 30), ("pairs with English", ["!*->*", "text:en->*"], 12)):
         for seed in seeds:
             run, began = out / "bitext" / f"{name.replace(' ', '-')}-{seed}", time.monotonic()
             rows = score(dataset, run, seed, {**SENTENCES, "options.routes": routes, "training.epochs": epochs}, "alignment")["routes"]

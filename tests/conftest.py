@@ -39,7 +39,7 @@ def learned(dataset):
     return learn_features(dataset, None, OPTIONS)
 
 
-_TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm, "audio": functools.partial(towers.audio.crnn, widths=(4, 4))}
+_TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.bag, "audio": functools.partial(towers.audio.cnn, widths=(4, 4))}
 _DECODERS = {
     "image": functools.partial(decoders.image.deconv, widths=(8, 4)),
     "text": functools.partial(decoders.text.gru, depth=1),

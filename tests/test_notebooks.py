@@ -31,7 +31,8 @@ def test_it_runs(path, tmp_path, monkeypatch, capsys):
     for large, small in (("numbers=1000", "numbers=40"), ("epochs=6", "epochs=1"), ("steps_per_epoch=100", "steps_per_epoch=2")):
         assert large in code
         code = code.replace(large, small)
-    for large, small in (("texts=2000", "texts=40"), ("(10, 50), seeds=3", "(10,), seeds=1"), ('("de", "en", "uk")', '("de", "en")')):
+    shorter = ('"length": 40', '"length": 8'), ("length=40", "length=8")
+    for large, small in (*shorter, ("texts=2000", "texts=40"), ("(10, 50), seeds=3", "(10,), seeds=1"), ('("de", "en", "uk")', '("de",)')):
         code = code.replace(large, small)
     for large, small in (("image.cnn", "image.mlp"), ("text.gru", "text.bag"), ("text.lstm", "text.bag")):
         code = code.replace(f"towers.{large}", f"towers.{small}")  # Towers have tests of their own; here they only take long.

@@ -12,7 +12,7 @@ from cross_modal import callbacks, decoders, features, tasks, towers, training, 
 
 def _made(learned, kind, dim=8, widths=(4,)):
     features, languages = learned
-    readers = {"image": functools.partial(towers.image.cnn, widths=widths), "text": towers.text.lstm}
+    readers = {"image": functools.partial(towers.image.cnn, widths=widths), "text": towers.text.bag}
     if kind == "alignment":
         return tasks.Alignment({name: features[name] for name in readers}, languages, towers=readers, dim=dim, embedding=8)
     options = {"routes": ("image->text:en", "text:en->text:de"), "dim": dim, "length": 6, "beams": 2, "decoder": functools.partial(decoders.text.gru, depth=1)}

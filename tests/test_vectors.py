@@ -12,7 +12,7 @@ from cross_modal.word_vectors import WordVectors
 
 SETTINGS = [
     "features={image: {size: [8, 20], channels: 1}, text: {vocab_size: 400, length: 16}, audio: {bins: 16, hop_ms: 25, seconds: 3, range_db: 60}}", "towers.image.widths=[4]",
-    "towers.audio.widths=[4]", "towers.text.kind=bag", "decoders={image: {kind: mlp, widths: [4]}, audio: {widths: [4]}, text: {kind: gru, depth: 1}}",
+    "towers.audio={kind: cnn, widths: [4]}", "towers.text.kind=bag", "decoders={image: {kind: mlp, widths: [4]}, audio: {widths: [4]}, text: {kind: gru, depth: 1}}",
     "options={dim: 16, latent: 8, length: 8, agreement: 0.1}", "training={epochs: 1, steps_per_epoch: 2, batch_size: 8, weight_decay: 0}",
 ]  # fmt: skip
 

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 
@@ -7,7 +8,7 @@ import pytest
 from cross_modal import fusion, tasks, testing, towers
 from cross_modal.data import batches, ingest, learn_features
 
-TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm}
+TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.bag}
 
 
 def _task(learned, join=fusion.concat, **options):
@@ -18,7 +19,7 @@ def _task(learned, join=fusion.concat, **options):
 
 @pytest.mark.parametrize("join", [fusion.concat, fusion.attention])
 def test_keeps_its_contract(join, learned, dataset):
-    task = _task(learned, join)
+    task = dataclasses.replace(_task(learned, join), towers={**TOWERS, "text": towers.text.lstm if join is fusion.concat else towers.text.bag})
     batch = next(iter(batches(dataset, "train", task.features, task.languages, 6, draws=task.draws)))
     item = next(iter(dataset.items("test").as_numpy_iterator()))
     image, text = item["image"]["value"][0], item["text"]["value"][0]
@@ -67,7 +68,7 @@ def test_an_absent_label_has_no_weight(tmp_path):
     (tmp_path / "items.csv").write_text("id,text,label,split\n1,one two,a,train\n2,three,,train\n3,four,b,train\n")
     dataset = ingest(tmp_path / "items.csv", tmp_path / "dataset", {"text": "text"}, progress=False)
     features, languages = learn_features(dataset, None, {"text": {"vocab_size": 300}})
-    task = tasks.Classification(features, languages, towers={"text": towers.text.lstm}, dim=8)
+    task = tasks.Classification(features, languages, towers={"text": towers.text.bag}, dim=8)
     batch = next(iter(batches(dataset, "train", features, languages, 3, draws=task.draws)))
     _, y, weight = task.example(batch)
     by_id = dict(zip(batch["id"].numpy().tolist(), weight["label"].numpy().tolist()))

@@ -10,7 +10,7 @@ from cross_modal import decoders, tasks, testing, towers
 from cross_modal.data import batches, ingest, learn_features
 from cross_modal.serving import ask
 
-TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm, "audio": functools.partial(towers.audio.crnn, widths=(4, 4))}
+TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.bag, "audio": functools.partial(towers.audio.crnn, widths=(4, 4))}
 ROUTES = ("image->text:en", "text:*->text:*", "audio:fr->text:fr", "image+text:en->text:de", "!text:tr->text:ko")
 
 
