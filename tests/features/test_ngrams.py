@@ -56,8 +56,6 @@ def test_what_cannot_be_learned_is_told():
         features.learn_ngrams(["", "  "])
     with pytest.raises(ValueError, match="`vocab_size` to be at least 3. Received: vocab_size=2"):
         features.learn_ngrams(["a"], 2)
-    with pytest.raises(ValueError, match="or ngrams for features without an order. Received: units=grams"):
-        features.learn_subwords(["a"], units="grams")
 
 
 @settings(max_examples=40, deadline=None)
