@@ -184,12 +184,14 @@ def make_task(config, features, languages):
     Returns:
         `Task`.
     """
+    kind = _named(config["task"], _TASKS, "task")
+    _check_keys(config["options"], inspect.signature(kind).parameters, "options of run.yaml")  # It may have been changed by hand, or be of another version.
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
     arguments |= {key: _bound(config[key], _parts(module)) for key, (module, _) in _MODULES.items() if key in config}
     for group, (module, _) in _FIELDS.items():
         if group in config:
             arguments[group] = {name: _bound(part, _parts(getattr(module, features[name].kind))) for name, part in config[group].items()}
-    return _named(config["task"], _TASKS, "task")(features, languages, **arguments)
+    return kind(features, languages, **arguments)
 
 
 def save_run(run, config, features, languages):

@@ -94,3 +94,11 @@ def test_features_of_another_run_are_taken_over(dataset, learned, tmp_path):
     assert more.model.startswith(same.model) and same.vocab_size < more.vocab_size <= same.vocab_size + 5
     with pytest.raises(config.ConfigError, match="features.text.from: expected keys among text. Received: words"):
         config.make_features(config.resolve({**given, "features": {"text": {"from": f"{tmp_path}#words"}}}))
+
+
+def test_an_option_that_the_task_of_a_run_does_not_have_is_told(dataset, tmp_path):
+    full = config.resolve({"dataset": str(dataset.path), "task": "classification", "features": {"parity": None, "text": {"vocab_size": 400}}})
+    features, languages = config.make_features(full)
+    config.save_run(tmp_path, {**full, "options": {**full["options"], "deep": True}}, features, languages)
+    with pytest.raises(config.ConfigError, match="options of run.yaml: expected keys among .*dim.*Received: deep"):
+        config.load_task(tmp_path)
