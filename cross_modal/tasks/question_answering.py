@@ -57,9 +57,8 @@ class QuestionAnswering(Task):
         ValueError: if a field is missing or of another kind, or the answers are cleaned otherwise than the context.
 
     Source:
-        Seo et al. (2017), "Bidirectional Attention Flow for Machine Comprehension", section 2, for spans as two pointers, and a recurrent layer between fusion and pointers;
-        Rajpurkar et al. (2018), "Know What You Don't Know", section 5, for no answer as one more place to point to; Goyal et al. (2017), "Making the V in VQA Matter", for what
-        the question alone answers.
+        Seo et al. (2017), "Bidirectional Attention Flow for Machine Comprehension", section 2, for spans as two pointers; Rajpurkar et al. (2018), "Know What You Don't Know",
+        section 5, for no answer as one more place to point to; Goyal et al. (2017), "Making the V in VQA Matter", for what the question alone answers.
     """
 
     towers: dict[str, Callable] = dataclasses.field(kw_only=True)
@@ -207,8 +206,7 @@ class QuestionAnswering(Task):
             return keras.Model(inputs, layers.Dense(len(self.features[self.answer].names), dtype="float32")(x)[:, None], name=f"{name}_reader")
         if joined["states"].shape[1] is not None:
             raise ValueError("Expected a fusion that keeps all steps, such as attention or bottleneck, to point to one of them. Received: one that sums them up")
-        # What was found in one word has to reach those around it.
-        steps = layers.Bidirectional(layers.GRU(max(1, self.dim // 2), return_sequences=True))(layers.Dropout(self.dropout)(joined["states"]), mask=joined["mask"])
+        steps = layers.Dropout(self.dropout)(joined["states"])
         return keras.Model(inputs, SpanLogits()(steps, inputs[self.context]["mask"], x), name=f"{name}_reader")
 
     def objective(self):
