@@ -26,6 +26,7 @@ _TOWERS = {"image": "cnn", "text": "lstm", "audio": "crnn"}
 _FIELDS = {"towers": (towers, _TOWERS), "decoders": (decoders, {"image": "deconv", "text": "gru", "audio": "deconv"})}  # Parts of each field, and those taken where none is named.
 _INPUTS = tuple(_TOWERS)
 _MODULES = {"fusion": (fusion, "concat"), "decoder": (decoders.text, "transformer")}  # And the part that is taken where a task of the user's names none of it.
+_RESERVED = {"features", "languages", *_FIELDS, *_MODULES}  # Of the arguments of a task those that are no options.
 
 
 class _Loader(yaml.SafeLoader):
@@ -137,7 +138,6 @@ def resolve(config):
             part.setdefault("kind", "ngrams" if group == "towers" and features[name].get("units") == "ngrams" else usual[field])
             function = _named(part["kind"], _parts(getattr(module, field)), f"{group}.{name}.kind")
             full[group][name] = {"kind": part.pop("kind"), **_filled(function, part, f"{group}.{name}", {"feature", "dim", "name", "languages"})}
-    reserved = {"features", "languages", *_FIELDS, *_MODULES}
     for key, (module, usual) in _MODULES.items():
         if key in inspect.signature(kind).parameters:
             part = dict(config.get(key) or {})
@@ -146,7 +146,7 @@ def resolve(config):
             full[key] = {"kind": part.pop("kind"), **_filled(function, part, key, {"sources", "name"})}
         else:
             _check_absent(config, key, task)
-    full["options"] = _filled(kind, config.get("options") or {}, "options", reserved)
+    full["options"] = _filled(kind, config.get("options") or {}, "options", _RESERVED)
     if "kinds" in full["options"] and not full["options"]["kinds"]:
         full["options"]["kinds"] = [kind for kind in dataset.kinds if kind.partition(":")[0] in chosen]
     full["training"] = _filled(training.fit, config.get("training") or {}, "training", {"task", "dataset", "run", "seed", "resume", "progress"})
@@ -185,7 +185,9 @@ def make_task(config, features, languages):
         `Task`.
     """
     kind = _named(config["task"], _TASKS, "task")
-    _check_keys(config["options"], inspect.signature(kind).parameters, "options of run.yaml")  # It may have been changed by hand, or be of another version.
+    # run.yaml may have been changed by hand, or be of another version.
+    known = [name for name in inspect.signature(kind).parameters if name not in _RESERVED]
+    _check_keys(config["options"], known, "options of run.yaml")
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
     arguments |= {key: _bound(config[key], _parts(module)) for key, (module, _) in _MODULES.items() if key in config}
     for group, (module, _) in _FIELDS.items():

@@ -43,6 +43,7 @@ class NGrams(Feature):
         super().__init__(name="ngrams")
         if length < 2:
             raise ValueError(f"Expected `length` to be at least 2. Received: length={length}")
+        self._given = {"words": words, "letters": letters}
         self._known = [np.frombuffer(base64.b64decode(part), "<i8") for part in (words, letters)]
         self.length = int(length)
         self.words = len(self._known[0])
@@ -57,15 +58,14 @@ class NGrams(Feature):
         found, first = [tf.constant([1], tf.int32)], 2
         for known, hashes in zip(self._known, _hashes(raw[None])):
             if len(known):
-                hashes = tf.unique(hashes.values).y
-                places = tf.minimum(tf.searchsorted(known, hashes), len(known) - 1)
-                found.append(tf.boolean_mask(first + places, tf.gather(known, places) == hashes))
+                table, hashes = tf.constant(known), tf.unique(hashes.values).y  # A graph has the table once.
+                places = tf.minimum(tf.searchsorted(table, hashes), len(known) - 1)
+                found.append(tf.boolean_mask(first + places, tf.gather(table, places) == hashes))
             first += len(known)
         return tf.concat(found, 0)[: self.length]
 
     def config(self):
-        words, letters = (base64.b64encode(part.astype("<i8").tobytes()).decode() for part in self._known)
-        return {"words": words, "letters": letters, "length": self.length, **self.cleaner.config()}
+        return {**self._given, "length": self.length, **self.cleaner.config()}
 
 
 def learn_ngrams(texts, vocab_size=None):
@@ -84,9 +84,13 @@ def learn_ngrams(texts, vocab_size=None):
     vocab_size = 200_000 if vocab_size is None else vocab_size
     if vocab_size < 3:
         raise ValueError(f"Expected `vocab_size` to be at least 3. Received: vocab_size={vocab_size}")
-    found, texts = [_NONE, _NONE], (text for text in texts if text.strip())
+    parts, texts = ([_NONE], [_NONE]), (text for text in texts if text.strip())
     while some := list(itertools.islice(texts, 1024)):
-        found = [_counted(before, hashes) for before, hashes in zip(found, _hashes(tf.constant(some)))]
+        for pieces, hashes in zip(parts, _hashes(tf.constant(some))):
+            pieces.append(_once(hashes))
+            if sum(len(values) for values, _ in pieces[1:]) > len(pieces[0][0]):  # What is known is sorted again only where it may double.
+                pieces[:] = [_summed(pieces)]
+    found = [_summed(pieces) for pieces in parts]
     if not any(len(values) for values, _ in found):
         raise ValueError("Expected at least one text to learn n-grams from. Received: none; does the training split have this field?")
     counts = np.sort(np.concatenate([seen for _, seen in found]))[::-1]
@@ -94,14 +98,19 @@ def learn_ngrams(texts, vocab_size=None):
     return {name: base64.b64encode(values[seen >= least].astype("<i8").tobytes()).decode() for name, (values, seen) in zip(("words", "letters"), found)}
 
 
-def _counted(before, hashes):
-    """The sorted hashes, and in how many texts each is, of those before and of some more texts, ragged `(batch, time)`."""
+def _once(hashes):
+    """The hashes of texts, ragged `(batch, time)`, each once a text, and a one for each."""
     rows, values = hashes.value_rowids().numpy(), hashes.values.numpy()
     order = np.lexsort((values, rows))
     rows, values = rows[order], values[order]
     first = np.concatenate([[True], (rows[1:] != rows[:-1]) | (values[1:] != values[:-1])])[: len(values)]
-    values, places = np.unique(np.concatenate([before[0], values[first]]), return_inverse=True)
-    return values, np.bincount(places, np.concatenate([before[1], np.ones(first.sum())])).astype(np.int64)
+    return values[first], np.ones(first.sum(), np.int64)
+
+
+def _summed(pieces):
+    """The sorted hashes of pairs of hashes and numbers, and the sums of their numbers."""
+    values, places = np.unique(np.concatenate([values for values, _ in pieces]), return_inverse=True)
+    return values, np.bincount(places, np.concatenate([seen for _, seen in pieces]), len(values)).astype(np.int64)
 
 
 def _hashes(raw):
