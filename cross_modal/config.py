@@ -141,7 +141,8 @@ def resolve(config):
     for key, (module, usual) in _MODULES.items():
         if key in inspect.signature(kind).parameters:
             part = dict(config.get(key) or {})
-            own = getattr(inspect.signature(kind).parameters[key].default, "__name__", usual)
+            default = getattr(inspect.signature(kind).parameters[key].default, "__name__", usual)
+            own = kind.usual_parts(config.get("options") or {}).get(key, default)
             function = _named(part.setdefault("kind", own if own in _parts(module) else usual), _parts(module), f"{key}.kind")
             full[key] = {"kind": part.pop("kind"), **_filled(function, part, key, {"sources", "name"})}
         else:

@@ -144,6 +144,38 @@ def bottleneck(sources, depth=2, length=4, heads=4, dropout=0.1):
     return {"states": layers.LayerNormalization()(_joined([*states.values(), shared])), "mask": _joined([*masks.values(), shared_mask])}
 
 
+def matching(sources, dropout=0.1):
+    """Lets every step of a source look for those of the others that are like it, and a recurrent layer tell its neighbours: which word of a question stands where in a text.
+
+    Sources that the same tower reads are alike from the start; for those of different towers `attention` is better.
+
+    Args:
+        sources: as in `concat`.
+        dropout: share of the compared states dropped.
+
+    Returns:
+        Dict of `states` and `mask` of all steps.
+
+    Raises:
+        ValueError: if the states are not of one size, or it is odd.
+
+    Source:
+        Chen et al. (2017), "Enhanced LSTM for Natural Language Inference", sections 3.2 and 3.3, with GRUs.
+    """
+    dim = next(iter(_checked(sources).values()))["states"].shape[-1]
+    if dim % 2:
+        raise ValueError(f"Expected an even `dim`, half for each direction. Received: dim={dim}")
+    compare, tell = layers.Dense(dim, activation="gelu"), layers.Bidirectional(layers.GRU(dim // 2, return_sequences=True))
+    states = []
+    for name, source in sources.items():
+        own, others = source["states"], [other for key, other in sources.items() if key != name]
+        alike = _alike(own, _joined([one["states"] for one in others]), _joined([one["mask"] for one in others])) if others else ops.zeros_like(own)
+        x = compare(ops.concatenate([own, alike, own - alike, own * alike], axis=-1))
+        x = tell(layers.Dropout(dropout)(x), mask=source["mask"])
+        states.append(SourceEmbedding(name=f"{name}_source")(x))
+    return {"states": layers.LayerNormalization()(_joined(states)), "mask": _joined([source["mask"] for source in sources.values()])}
+
+
 def weighted(sources):
     """Pools each source to one state and sums them by one learned weight a source (late fusion).
 
@@ -225,6 +257,13 @@ def _pooled(sources):
         pooled = AttentionPooling(1, name=f"{name}_pool")(source["states"], source["mask"])
         vectors.append(layers.Dense(pooled.shape[-1], activation="tanh", name=f"{name}_source")(pooled))
     return ops.stack(vectors, axis=1), _present(source["mask"] for source in sources.values())
+
+
+def _alike(states, others, mask):
+    """The mean of the others `(batch, other time, dim)`, by how like they are, for each of the states `(batch, time, dim)`; zero where none of them is there."""
+    scores = ops.where(mask[:, None], ops.einsum("bid,bjd->bij", states, others), -1e4)
+    weights = ops.softmax(scores, axis=-1) * ops.cast(mask[:, None], scores.dtype)
+    return ops.einsum("bij,bjd->bid", weights, others)
 
 
 def _weighted_sum(vectors, scores, present):

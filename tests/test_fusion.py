@@ -4,7 +4,7 @@ import pytest
 
 from cross_modal import fusion, testing
 
-ALL = [fusion.concat, fusion.attention, fusion.bottleneck, fusion.weighted, fusion.gated, fusion.multiply]
+ALL = [fusion.concat, fusion.attention, fusion.bottleneck, fusion.matching, fusion.weighted, fusion.gated, fusion.multiply]
 
 
 @pytest.mark.parametrize("function", ALL)
@@ -80,6 +80,26 @@ def test_what_a_source_knows_passes_the_bottleneck():
         np.testing.assert_allclose(*absent, atol=1e-6)
 
 
+def _compared(model, own, alike):
+    """What one step of `matching` comes to, by hand up to the recurrent layer."""
+    (dense,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
+    return np.asarray(dense(np.concatenate([own, alike, own - alike, own * alike], axis=-1).astype("float32")))
+
+
+def test_matching_compares_each_step_with_what_is_like_it(values):
+    a, b = values[0, :2], values[1]
+    model = _model(fusion.matching, steps=None)
+    (tell,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Bidirectional))
+    found = model(_x(a[None], b[None]))
+    scores = np.exp(a @ b.T)
+    alike = scores / scores.sum(axis=1, keepdims=True) @ b
+    told = np.asarray(tell(_compared(model, a, alike)[None]))[0]
+    vector = next(np.asarray(weight) for weight in model.weights if weight.path == "a_source/vector")
+    told = told + vector
+    normalized = (told - told.mean(axis=1, keepdims=True)) / np.sqrt(told.var(axis=1, keepdims=True) + 1e-3)
+    np.testing.assert_allclose(np.asarray(found["states"])[0, :2], normalized, atol=1e-4)
+
+
 def test_concat_joins_in_time():
     sources = {name: {"states": keras.Input((steps, 4)), "mask": keras.Input((steps,), dtype="bool")} for name, steps in (("a", 2), ("b", 3))}
     joined = fusion.concat(sources)
@@ -110,3 +130,8 @@ def test_states_of_different_size_are_told():
 def test_heads_that_do_not_divide_are_told():
     with pytest.raises(ValueError, match="Received: heads=3, dim=4"):
         fusion.attention({"a": {"states": keras.Input((2, 4)), "mask": keras.Input((2,), dtype="bool")}}, heads=3)
+
+
+def test_a_dim_that_has_no_half_is_told():
+    with pytest.raises(ValueError, match="even `dim`, half for each direction. Received: dim=3"):
+        fusion.matching({"a": {"states": keras.Input((2, 3)), "mask": keras.Input((2,), dtype="bool")}})

@@ -43,7 +43,7 @@ class QuestionAnswering(Task):
         question: field of the question.
         answer: field of the answer.
         context: field of texts that the answers stand in; none where they are written, or of a closed set.
-        fusion: function from a dict of states and masks to states and a mask; for spans one that keeps all steps in their order.
+        fusion: function from a dict of states and masks to states and a mask; for spans one that keeps all steps in their order. None for `attention`, and for spans `matching`.
         decoder: function from a name to a `layers.Decoder`, of answers that are written.
         blind: whether there are the readers of part of the fields.
         no_answer: whether a question to which the table has no answer in the context has none; else nothing is learned from it. For spans.
@@ -65,7 +65,7 @@ class QuestionAnswering(Task):
     question: str = "question"
     answer: str = "answer"
     context: str = ""
-    fusion: Callable = fusions.attention
+    fusion: Callable | None = None
     decoder: Callable = decoders.text.transformer
     blind: bool = True
     no_answer: bool = False
@@ -76,6 +76,8 @@ class QuestionAnswering(Task):
     beams: int = 4
 
     def __post_init__(self):
+        if self.fusion is None:
+            object.__setattr__(self, "fusion", getattr(fusions, self.usual_parts({"context": self.context})["fusion"]))
         texts = {name for name, feature in self.features.items() if hasattr(feature, "pieces")}
         for option, name in (("question", self.question), *([("context", self.context)] if self.context else [])):
             if name not in texts:
@@ -107,6 +109,10 @@ class QuestionAnswering(Task):
         others = [name for name in self.sources if name != self.question]
         blind = {"answer_from_question": [self.question], "answer_without_question": others} if self.blind else {}
         return {"answer": self.sources, **{name: fields for name, fields in blind.items() if not self.context or self.context in fields}}
+
+    @classmethod
+    def usual_parts(cls, options):
+        return {"fusion": "matching" if options.get("context") else "attention"}
 
     @property
     def draws(self):
@@ -205,7 +211,7 @@ class QuestionAnswering(Task):
         if self.is_closed:
             return keras.Model(inputs, layers.Dense(len(self.features[self.answer].names), dtype="float32")(x)[:, None], name=f"{name}_reader")
         if joined["states"].shape[1] is not None:
-            raise ValueError("Expected a fusion that keeps all steps, such as attention or bottleneck, to point to one of them. Received: one that sums them up")
+            raise ValueError("Expected a fusion that keeps all steps, such as matching or attention, to point to one of them. Received: one that sums them up")
         steps = layers.Dropout(self.dropout)(joined["states"])
         return keras.Model(inputs, SpanLogits()(steps, inputs[self.context]["mask"], x), name=f"{name}_reader")
 

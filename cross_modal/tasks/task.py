@@ -64,6 +64,11 @@ class Task(abc.ABC):
         """Further names in a batch, each with the field whose views are drawn once more under it, such as what is written beside what is read."""
         return {}
 
+    @classmethod
+    def usual_parts(cls, options) -> dict[str, str]:
+        """Dict of `fusion` or `decoder` to the name of that which is taken where none is named, if it depends on the options."""
+        return {}
+
     choose = None  # Where views are not drawn by chance: see `choose` of `data.batches`.
 
     def check(self, dataset):  # noqa: B027  Most tasks learn from whatever is there.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cross_modal import answer_scores, decoders, fusion, questions, tasks, testing, towers
+from cross_modal import answer_scores, config, decoders, fusion, questions, tasks, testing, towers
 from cross_modal.data import batches, ingest, learn_features
 
 TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "question": towers.text.gru, "context": towers.text.gru}
@@ -162,6 +162,12 @@ def test_linear_models_are_a_baseline(question_pictures):
 def test_what_cannot_be_asked_is_told(question_pictures, options, words):
     with pytest.raises(ValueError, match=words):
         _task(question_pictures, **options)
+
+
+def test_spans_are_matched_with_the_question_unless_told_otherwise(reading, question_pictures):
+    assert _task(reading, context="context").fusion is fusion.matching and _task(question_pictures).fusion is fusion.attention
+    for dataset, options, kind in ((reading, {"context": "context"}, "matching"), (question_pictures, {}, "attention")):
+        assert config.resolve({"dataset": str(dataset.path), "task": "question_answering", "options": options})["fusion"]["kind"] == kind
 
 
 def test_spans_need_steps_to_point_to(reading):
