@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from cross_modal.features import Audio, Cleaner, Image, Label, Language, NGrams, Text, extend_subwords, learn_ngrams, learn_subwords
+from cross_modal.features import Audio, Cleaner, Image, Label, Language, NGrams, Text, extend_subwords, learn_ngrams, learn_subwords, weigh_ngrams
 from cross_modal.features.label import UNDETERMINED
 
 _LARGEST = 64  # Pixels of the longer side of pictures, where nothing else is asked for: what two cores can train on.
@@ -18,11 +18,12 @@ def learn_features(dataset, fields=None, options=()):
     Args:
         dataset: `Dataset`.
         fields: names of the fields; None for all.
-        options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64,
-            and its `channels` are 1 where the first 100 pictures are all grey. For text also `vocab_size` and `units`, of which `ngrams` makes an `NGrams`, and `stop_words` may
-            be a list of languages, or True for those of the field, whose usual words are taken; or `like`, another field of texts, to have the same subwords, which are then
-            learned of both, and be cleaned alike. With `known`, a `Feature` of an earlier run is taken as it is, but for what else is given; of texts that may be `extend`, most
-            subwords to be added for these texts, see `extend_subwords`. `kind` there is a subclass of `Feature` to take instead of the usual one.
+        options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64, and
+            its `channels` are 1 where the first 100 pictures are all grey. For text also `vocab_size` and `units`, of which `ngrams` makes an `NGrams`, weighed by the label
+            `weigh_by` if it is given; `stop_words` may be a list of languages, or True for those of the field, whose usual words are taken; or `like`, another field of texts, to
+            have the same subwords, which are then learned of both, and be cleaned alike. With `known`, a `Feature` of an earlier run is taken as it is, but for what else is
+            given; of texts that may be `extend`, most subwords to be added for these texts, see `extend_subwords`. `kind` there is a subclass of `Feature` to take instead of the
+            usual one.
 
     Returns:
         Pair of dict of field to `Feature`, in the order of `fields`, and `Language` of all tags in the dataset.
@@ -61,7 +62,7 @@ def _feature(dataset, name, options, others=()):
         cleaner = Cleaner(**{key: options[key] for key in ("fold_case", "punctuation", "stop_words", "romanize") if key in options})
         values = itertools.chain.from_iterable(dataset.values("train", one) for one in (name, *others))
         if wanted.get("units") == "ngrams":
-            return NGrams(**learn_ngrams(_cleaned(cleaner, values), wanted.get("vocab_size")), **options)
+            return _ngrams(dataset, name, cleaner, values, wanted, options)
         return Text(learn_subwords(_cleaned(cleaner, values), **wanted), **options)
     if kind == "label":
         counts = dataset.describe()["labels"].get(name, {}).get("train", {})
@@ -69,6 +70,21 @@ def _feature(dataset, name, options, others=()):
     if kind == "image":
         return Image(**{**_seen(dataset, name, options), **options})
     return Audio(**options)
+
+
+def _ngrams(dataset, name, cleaner, values, wanted, options):
+    label = options.pop("weigh_by", None)
+    found = learn_ngrams(_cleaned(cleaner, values), wanted.get("vocab_size"))
+    if label is not None:
+        dataset.check_label(label)
+        found["weights"] = weigh_ngrams(**found, texts=_cleaned(cleaner, dataset.values("train", name)), labels=_labels_beside(dataset, name, label))
+    return NGrams(**found, **options)
+
+
+def _labels_beside(dataset, name, label):
+    """The labels of the item of each view of a field in the training split."""
+    for item in dataset.items("train").map(lambda item: (tf.size(item[name]["value"]), item[label]["value"])).prefetch(4).as_numpy_iterator():
+        yield from [set(item[1])] * item[0]
 
 
 def _known(dataset, name, options):

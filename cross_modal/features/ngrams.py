@@ -4,6 +4,7 @@ import base64
 import itertools
 
 import numpy as np
+import scipy.sparse
 import tensorflow as tf
 
 from cross_modal.features.cleaning import Cleaner
@@ -22,6 +23,7 @@ class NGrams(Feature):
     Args:
         words: base64 of the sorted hashes, int64, of words and pairs of words.
         letters: those of groups of letters; a space stands for the beginning or the end of a word.
+        weights: base64 of how much each of them counts, words first, float32, see `weigh_ngrams`; None for all alike.
         length: most of them kept of one string, words first; the rest is passed over.
         fold_case: see `Cleaner`, as `punctuation`, `stop_words` and `romanize`.
 
@@ -30,7 +32,7 @@ class NGrams(Feature):
         Id 0 is padding and never occurs.
 
     Raises:
-        ValueError: if `length` leaves no room.
+        ValueError: if `length` leaves no room, or `weights` are not as many.
 
     Source:
         Wang and Manning (2012), "Baselines and Bigrams", section 2, for n-grams that are there or not; Joulin et al. (2017), "Bag of Tricks for Efficient Text Classification",
@@ -39,15 +41,18 @@ class NGrams(Feature):
 
     kind = "text"
 
-    def __init__(self, words, letters, length=4096, fold_case=False, punctuation=True, stop_words=None, romanize=False):
+    def __init__(self, words, letters, weights=None, length=4096, fold_case=False, punctuation=True, stop_words=None, romanize=False):
         super().__init__(name="ngrams")
         if length < 2:
             raise ValueError(f"Expected `length` to be at least 2. Received: length={length}")
-        self._given = {"words": words, "letters": letters}
-        self._known = [np.frombuffer(base64.b64decode(part), "<i8") for part in (words, letters)]
+        self._given = {"words": words, "letters": letters, "weights": weights}
+        self._known = [_unpacked(part, "<i8") for part in (words, letters)]
         self.length = int(length)
         self.words = len(self._known[0])
         self.vocab_size = 2 + self.words + len(self._known[1])
+        self.weights = None if weights is None else np.concatenate([[0.0, 1.0], _unpacked(weights, "<f4")]).astype(np.float32)  # (vocab_size,)
+        if weights is not None and len(self.weights) != self.vocab_size:
+            raise ValueError(f"Expected {self.vocab_size - 2:,} `weights`, one for each of `words` and `letters`. Received: {len(self.weights) - 2:,}")
         self.spec = tf.TensorSpec((None,), tf.int32)
         self.cleaner = Cleaner(fold_case, punctuation, stop_words, romanize)
 
@@ -95,7 +100,60 @@ def learn_ngrams(texts, vocab_size=None):
         raise ValueError("Expected at least one text to learn n-grams from. Received: none; does the training split have this field?")
     counts = np.sort(np.concatenate([seen for _, seen in found]))[::-1]
     least = max(2, counts[vocab_size - 2] + 1) if len(counts) > vocab_size - 2 else 2
-    return {name: base64.b64encode(values[seen >= least].astype("<i8").tobytes()).decode() for name, (values, seen) in zip(("words", "letters"), found)}
+    return {name: _packed(values[seen >= least], "<i8") for name, (values, seen) in zip(("words", "letters"), found)}
+
+
+def weigh_ngrams(words, letters, texts, labels):
+    """Says how much each n-gram counts: the more, the more unequally it is spread over the labels.
+
+    The weight is the largest logarithm, over the labels, of how often it is in texts of one by how often it is in those of the others, one text more of each; or of the inverse.
+    The mean of their squares is one.
+
+    Args:
+        words: see `NGrams`.
+        letters: see `NGrams`.
+        texts: iterable of strings, of the training split alone.
+        labels: iterable of a collection of labels of each text, which may be empty.
+
+    Returns:
+        `weights` of `NGrams`.
+
+    Raises:
+        ValueError: if there are fewer than two labels.
+
+    Source:
+        Wang and Manning (2012), "Baselines and Bigrams", equation 1; the largest of all labels in place of one of two.
+    """
+    tables, counts, pairs = [_unpacked(part, "<i8") for part in (words, letters)], {}, zip(texts, labels)
+    while some := list(itertools.islice(pairs, 1024)):
+        chunk, owns = zip(*some)
+        seen = scipy.sparse.hstack([_looked_up(table, hashes) for table, hashes in zip(tables, _hashes(tf.constant(chunk)))]).tocsr()  # (texts, n-grams)
+        for name in {name for own in owns for name in own}:
+            counts[name] = counts.get(name, 0.0) + np.asarray(seen[[name in own for own in owns]].sum(axis=0))[0]
+    if len(counts) < 2:
+        raise ValueError(f"Expected texts of two labels or more to weigh n-grams by. Received: {len(counts)}")
+    own = np.stack([counts[name] for name in sorted(counts)])  # (labels, n-grams)
+    shares = [np.log(one + 1.0) - np.log((one + 1.0).sum(axis=1, keepdims=True)) for one in (own, own.sum(axis=0) - own)]
+    weights = np.abs(shares[0] - shares[1]).max(axis=0)
+    return _packed(weights / max(np.sqrt(np.mean(weights**2)), 1e-6), "<f4")
+
+
+def _looked_up(table, hashes):
+    """Which of the hashes of a table are among those of texts, ragged `(batch, time)`: a sparse matrix of ones, `(batch, table)`."""
+    rows, values = hashes.value_rowids().numpy(), hashes.values.numpy()
+    places = np.searchsorted(table, values)
+    known = np.append(table, 0)[places] == values
+    found = scipy.sparse.csr_matrix((np.ones(known.sum()), (rows[known], places[known])), (hashes.nrows().numpy(), len(table) + 1))[:, : len(table)]
+    found.data[:] = 1.0
+    return found
+
+
+def _packed(values, kind):
+    return base64.b64encode(values.astype(kind).tobytes()).decode()
+
+
+def _unpacked(packed, kind):
+    return np.frombuffer(base64.b64decode(packed), kind)
 
 
 def _once(hashes):

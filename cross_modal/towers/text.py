@@ -126,6 +126,8 @@ def ngrams(feature, dim, name, languages=1, dropout=0.5):
     # --- body ---
     x = layers.Embedding(feature.vocab_size, dim, "zeros")(inputs["value"])  # (batch, time, dim)
     there = layers.Dropout(dropout)(ops.cast(inputs["mask"], x.dtype))
+    if feature.weights is not None:
+        there = there * layers.Embedding(feature.vocab_size, 1, weights=[feature.weights[:, None]], trainable=False, name="weights")(inputs["value"])[:, :, 0]
     said = []
     for part in (inputs["value"] < 2 + feature.words, inputs["value"] >= 2 + feature.words):
         weights = there * ops.cast(part, x.dtype)

@@ -135,6 +135,21 @@ def test_pictures_are_taken_as_they_are_up_to_64_pixels(tmp_path, sides, coloure
     assert (given["image"].size, given["image"].channels) == ((7, 9), 3)
 
 
+def test_n_grams_are_weighed_by_a_label_beside_them(tmp_path):
+    texts, labels = ["good day", "good", "bad day", "bad"], ["a", "a", "b", "b"]
+    rows = [{"split": "train", "text:en": text, "text:de": f"{text}!", "mood": label} for text, label in zip(texts, labels)]
+    rows += [{"split": split, "text:en": "bad", "mood": "a"} for split in ("validation", "test")]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    dataset = ingest(tmp_path / "t.jsonl", tmp_path / "d", {"text": "text", "mood": "label"}, progress=False)
+    feature = learn_features(dataset, ["text"], {"text": {"units": "ngrams", "weigh_by": "mood"}})[0]["text"]
+    found = features.learn_ngrams([text + mark for text in texts for mark in ("", "!")])
+    expected = features.weigh_ngrams(**found, texts=[text + mark for text in texts for mark in ("", "!")], labels=[{label} for label in labels for _ in "12"])
+    assert feature.config() == features.NGrams(**found, weights=expected).config() and np.ptp(feature.weights) > 0.5
+    assert learn_features(dataset, ["text"], {"text": {"units": "ngrams"}})[0]["text"].weights is None
+    with pytest.raises(ValueError, match="Expected a label of the dataset: mood. Received: text"):
+        learn_features(dataset, ["text"], {"text": {"units": "ngrams", "weigh_by": "text"}})
+
+
 def test_room_for_many_scripts():
     """The usual number of subwords would not hold the characters."""
     texts = [chr(0x4E00 + number) + chr(0xAC00 + number) for number in range(4000)]

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
@@ -56,6 +57,30 @@ def test_what_cannot_be_learned_is_told():
         features.learn_ngrams(["", "  "])
     with pytest.raises(ValueError, match="`vocab_size` to be at least 3. Received: vocab_size=2"):
         features.learn_ngrams(["a"], 2)
+
+
+def test_what_is_in_texts_of_one_label_counts_more():
+    """By hand: of "good" and "bad", each in two texts of one label and none of the other, and "day" in one of each. Once more, for smoothing: 3 to 1 of all, 2 to 2."""
+    texts, labels = ["good day", "good", "bad day", "bad", "", "day"], [["a"], ["a"], ["b"], ["b"], [], []]
+    found = features.learn_ngrams(texts, 100_000)
+    feature = features.NGrams(**found, weights=features.weigh_ngrams(**found, texts=texts, labels=labels))
+    weights = {word: [feature.weights[one] for one in ids(feature, word) if 2 <= one < 2 + feature.words] for word in ("good", "bad", "day")}
+    assert [len(one) for one in weights.values()] == [1, 1, 1] and weights["day"][0] < 0.2 * weights["good"][0]
+    own = {label: sum(np.isin(feature_ids(feature), ids(feature, text)) for text, (one,) in zip(texts, labels[:4]) if one == label) + 1.0 for label in "ab"}
+    ratios = np.abs(np.log(own["a"] / own["a"].sum()) - np.log(own["b"] / own["b"].sum()))
+    np.testing.assert_allclose(feature.weights[2:], ratios / np.sqrt(np.mean(ratios**2)), rtol=1e-5)
+    assert feature.weights[1] == 1 and type(feature)(**feature.config()).weights.tolist() == feature.weights.tolist()
+
+
+def feature_ids(feature):
+    return np.arange(2, feature.vocab_size)
+
+
+def test_weights_that_cannot_be_are_told(ngrams):
+    with pytest.raises(ValueError, match="texts of two labels or more to weigh n-grams by. Received: 1"):
+        features.weigh_ngrams(**features.learn_ngrams(TEXTS), texts=TEXTS, labels=[["a"]] * len(TEXTS))
+    with pytest.raises(ValueError, match=f"Expected {ngrams.vocab_size - 2} `weights`, one for each of `words` and `letters`. Received: 1"):
+        features.NGrams(**{**ngrams.config(), "weights": "AACAPw=="})
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,3 +1,5 @@
+import base64
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,20 @@ def test_words_and_letters_are_summed_up_each_by_their_number(ngrams):
     ids = np.array([[1, 2, 3, 2 + ngrams.words, 0]])
     states = np.asarray(model({"value": ids, "mask": ids > 0, "language": np.array([0])})["states"])
     assert states.shape == (1, 1, 2) and states == pytest.approx(3**0.5 + 1, rel=1e-5)
+
+
+def test_n_grams_count_by_their_weights(ngrams):
+    feature = features.NGrams(**{**ngrams.config(), "weights": base64.b64encode(np.arange(1, ngrams.vocab_size - 1, dtype="<f4").tobytes()).decode()})
+    model = towers.text.ngrams(feature, 2, "text")
+    kinds = [layer for layer in model.layers if "Embedding" in type(layer).__name__]
+    embedding, language = (next(one for one in kinds if one.name != "weights" and kind == type(one).__name__) for kind in ("Embedding", "LanguageEmbedding"))
+    embedding.embeddings.assign(np.ones(embedding.embeddings.shape))
+    language.vectors.assign(np.zeros((1, 2)))
+    ids = np.array([[1, 2, 3, 2 + ngrams.words, 0]])
+    states = np.asarray(model({"value": ids, "mask": ids > 0, "language": np.array([0])})["states"])
+    assert states == pytest.approx((1 + 1 + 2) / 6**0.5 + 1, rel=1e-5)  # Of words 1, 1 and 2, whose squares are 6; of letters one.
+    assert len(model.trainable_weights) == len(model.weights) - 1
+    testing.check_tower(towers.text.ngrams, feature, WORDS)
 
 
 def test_n_grams_and_other_towers_do_not_go_together(text, ngrams):
