@@ -142,12 +142,17 @@ def captions(data, out, seeds):
     return found
 
 
+def split_of_take(row):
+    """The split of a recording of `fsdd`."""
+    take = int(row["id"].split("_")[-1])
+    return "test" if take < 10 else "validation" if take < 13 else "train"
+
+
 def spoken_digits(data, seed, counts):
     """Strings of one to seven digits by one speaker, of recordings of one split alone, with gaps of 0.05 to 0.4 seconds."""
     chance, sounds, rows = np.random.default_rng(seed), collections.defaultdict(list), []
     for row in rows_of(data, "fsdd"):
-        take = int(row["id"].split("_")[-1])
-        sounds["test" if take < 10 else "validation" if take < 13 else "train", row["speaker"]].append((row["text:en"], media.decode_audio(row["audio"], media.Limits())))
+        sounds[split_of_take(row), row["speaker"]].append((row["text:en"], media.decode_audio(row["audio"], media.Limits())))
     speakers = sorted({speaker for _, speaker in sounds})
     for split, count in counts.items():
         for number in range(count):

@@ -103,17 +103,18 @@ def learn_ngrams(texts, vocab_size=None):
     return {name: _packed(values[seen >= least], "<i8") for name, (values, seen) in zip(("words", "letters"), found)}
 
 
-def weigh_ngrams(words, letters, texts, labels):
+def weigh_ngrams(words, letters, texts, labels, power=1.5):
     """Says how much each n-gram counts: the more, the more unequally it is spread over the labels.
 
-    The weight is the largest logarithm, over the labels, of how often it is in texts of one by how often it is in those of the others, one text more of each; or of the inverse.
-    The mean of their squares is one.
+    The weight is a power of the largest logarithm, over the labels, of how often it is in texts of one by how often it is in those of the others, one text more of each; or of the
+    inverse. The mean of the squares of all is one.
 
     Args:
         words: see `NGrams`.
         letters: see `NGrams`.
         texts: iterable of strings, of the training split alone.
         labels: iterable of a collection of labels of each text, which may be empty.
+        power: 1 for the logarithm itself; more sets off what tells most.
 
     Returns:
         `weights` of `NGrams`.
@@ -134,7 +135,7 @@ def weigh_ngrams(words, letters, texts, labels):
         raise ValueError(f"Expected texts of two labels or more to weigh n-grams by. Received: {len(counts)}")
     own = np.stack([counts[name] for name in sorted(counts)])  # (labels, n-grams)
     shares = [np.log(one + 1.0) - np.log((one + 1.0).sum(axis=1, keepdims=True)) for one in (own, own.sum(axis=0) - own)]
-    weights = np.abs(shares[0] - shares[1]).max(axis=0)
+    weights = np.abs(shares[0] - shares[1]).max(axis=0) ** power
     return _packed(weights / max(np.sqrt(np.mean(weights**2)), 1e-6), "<f4")
 
 
