@@ -106,8 +106,8 @@ def learn_ngrams(texts, vocab_size=None):
 def weigh_ngrams(words, letters, texts, labels, power=1.5):
     """Says how much each n-gram counts: the more, the more unequally it is spread over the labels.
 
-    The weight is a power of the largest logarithm, over the labels, of how often it is in texts of one by how often it is in those of the others, one text more of each; or of the
-    inverse. The mean of the squares of all is one.
+    The weight is a power of the largest logarithm, over the labels, of its share in texts of one by its share in those of the others, one text more of each. That a label with few
+    texts lacks it says nothing. The mean of the squares of all is one.
 
     Args:
         words: see `NGrams`.
@@ -135,7 +135,7 @@ def weigh_ngrams(words, letters, texts, labels, power=1.5):
         raise ValueError(f"Expected texts of two labels or more to weigh n-grams by. Received: {len(counts)}")
     own = np.stack([counts[name] for name in sorted(counts)])  # (labels, n-grams)
     shares = [np.log(one + 1.0) - np.log((one + 1.0).sum(axis=1, keepdims=True)) for one in (own, own.sum(axis=0) - own)]
-    weights = np.abs(shares[0] - shares[1]).max(axis=0) ** power
+    weights = np.maximum(shares[0] - shares[1], 0.0).max(axis=0) ** power
     return _packed(weights / max(np.sqrt(np.mean(weights**2)), 1e-6), "<f4")
 
 
