@@ -4,7 +4,7 @@
 
 DATA is a folder with the tables `umsab`, `emoji`, `mnist` and `fsdd`. What is asked is never trained on. Runs that are there are not trained again.
 
-    umsab           how tweets in eight languages feel, by one model of n-grams and one of subwords, beside a linear one on words and letters; asked is the validation part
+    umsab           how tweets in eight languages feel, by one model of n-grams, with weights and without, and one of subwords, beside a linear one on words and letters; asked is the validation part
     languages       the same, trained on each of the languages alone and asked in all
     other_language  what kind of thing an emoji shows, by its name in Galician, Slovak and Danish, with few labels, with and without what learned it in languages like them
     other_modality  the digit in a picture, or in a recording, with few labels, with and without towers that learned without a label to find the one by the other
@@ -53,10 +53,11 @@ DIGITS = {"features": {"image": {"channels": 1}, "label": {}}, "training": {"epo
 def umsab(data, out, seeds):
     found, rows = collections.defaultdict(list), ask_validation(rows_of(data, "umsab"))
     dataset = ingest(_tweets(rows), out / "umsab", "--splits", "1,0,0")
-    for name, keys in (("n-grams", TWEETS), ("subwords", SUBWORDS)):
+    alike = {**TWEETS, "features": {"text": {"units": "ngrams", "fold_case": True}, "label": {}}}
+    for name, keys in (("n-grams", TWEETS), ("n-grams all alike", alike), ("subwords", SUBWORDS)):
         for seed in seeds:
             began = time.monotonic()
-            _noted(found, name, _by_language(score(dataset, out / "umsab" / f"{name}-{seed}", seed, keys, baseline=False)))
+            _noted(found, name, _by_language(score(dataset, out / "umsab" / f"{_plain(name)}-{seed}", seed, keys, baseline=False)))
             found[f"{name}, minutes"].append((time.monotonic() - began) / 60)
     _linear(found, rows)
     return found
