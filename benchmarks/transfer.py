@@ -4,7 +4,7 @@
 
 DATA is a folder with the tables `umsab`, `emoji`, `mnist` and `fsdd`. What is asked is never trained on. Runs that are there are not trained again.
 
-    umsab           how tweets in eight languages feel, by one model of n-grams, with weights and without, and one of subwords, beside a linear one on words and letters; asked is the validation part
+    umsab           how tweets in eight languages feel, by models of n-grams, with weights and without, and of subwords, beside a linear one; asked is the validation part
     languages       the same, trained on each of the languages alone and asked in all
     other_language  what kind of thing an emoji shows, by its name in Galician, Slovak and Danish, with few labels, with and without what learned it in languages like them
     other_modality  the digit in a picture, or in a recording, with few labels, with and without towers that learned without a label to find the one by the other
