@@ -32,7 +32,7 @@ def test_it_runs(path, tmp_path, monkeypatch, capsys):
         assert large in code
         code = code.replace(large, small)
     shorter = ('"length": 40', '"length": 8'), ("length=40", "length=8")
-    for large, small in (*shorter, ("texts=2000", "texts=40"), ("(10, 50), seeds=3", "(10,), seeds=1"), ('("de", "en", "uk")', '("de", "en")')):
+    for large, small in (*shorter, ("texts=2000", "texts=40"), ("epochs=8", "epochs=1"), ("(10, 50), seeds=3", "(10,), seeds=1"), ('("de", "en", "uk")', '("de", "en")')):
         code = code.replace(large, small)
     for large, small in (("image.cnn", "image.mlp"), ("text.gru", "text.bag"), ("text.lstm", "text.bag")):
         code = code.replace(f"towers.{large}", f"towers.{small}")  # Towers have tests of their own; here they only take long.
