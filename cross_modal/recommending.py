@@ -28,7 +28,7 @@ class Shelf:
     index: object
 
 
-def fill_shelf(endpoints, dataset, split="test", fields=()):
+def fill_shelf(endpoints, dataset, split="test", fields=(), languages=("en",)):
     """Embeds the items of a split.
 
     Args:
@@ -36,6 +36,7 @@ def fill_shelf(endpoints, dataset, split="test", fields=()):
         dataset: `Dataset`.
         split: name of the split.
         fields: that count; all that the model embeds. First all views of a field are averaged, then the fields.
+        languages: of the texts that are shown, the first that an item has; else its first text.
 
     Returns:
         `Shelf` of the items that have a view of one.
@@ -60,9 +61,13 @@ def fill_shelf(endpoints, dataset, split="test", fields=()):
     if not len(kept):
         raise ValueError(f"Expected views of {', '.join(fields) or 'a field that the model embeds'} in the split {split}. Received: none in {dataset.path}")
     vectors = unit(sums[kept])
-    texts = [name for name, field in dataset.fields.items() if field.kind == "text"]
-    shown = [next((items[place][name]["value"][0].decode() for name in texts if len(items[place][name]["value"])), "") for place in kept]
+    shown = [_shown(items[place], [name for name, field in dataset.fields.items() if field.kind == "text"], languages) for place in kept]
     return Shelf([items[place]["id"].decode() for place in kept], vectors, shown, build_index(vectors))
+
+
+def _shown(item, fields, languages):
+    texts = [(tag.decode(), value.decode()) for name in fields for value, tag in zip(item[name]["value"], item[name]["language"])]
+    return next((text for language in languages for tag, text in texts if tag == language), texts[0][1] if texts else "")
 
 
 def query(endpoints, views):

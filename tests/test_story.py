@@ -73,7 +73,9 @@ def test_search_finds_over_kinds_of_view(run, table, capsys):
 def test_similar_items_of_a_mix_of_views(run, table, capsys):
     asked = ["similar", str(run), "-k", "3"]
     assert cli.main([*asked, "text:tr=yedi", f"image={table.parent / 'image' / '7_0.png'}", "--diversity", "0.5"]) == 0
-    assert len(capsys.readouterr().out.strip().splitlines()) == 4
+    lines = capsys.readouterr().out.strip().splitlines()
+    turkish = {row["text:tr"] for row in map(json.loads, table.read_text().splitlines()) if "text:tr" in row}
+    assert len(lines) == 4 and all(line.split("  ")[-1].strip() in turkish for line in lines[1:])  # In the language that was asked in.
     assert cli.main([*asked, "--score", "parity", "--fields", "text,image", "--diversity", "0.5"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["diversity 0.0", "diversity 0.5"] and all("recall" in line and line.endswith(" items") for line in lines)

@@ -56,7 +56,7 @@ def similar(options):
     config, task, model = load_run(options.run)
     endpoints, dataset = task.endpoints(model), Dataset(options.dataset or config["dataset"])
     views = [read_view(task, view) for view in options.views]
-    shelf = recommending.fill_shelf(endpoints, dataset, options.split, options.fields.split(",") if options.fields else ())
+    shelf = recommending.fill_shelf(endpoints, dataset, options.split, options.fields.split(",") if options.fields else (), [*(language for _, language, _ in views), "en"])
     if options.score:
         for diversity in sorted({0.0, options.diversity}):
             scores = recommending.recommendation_scores(shelf, _labels(dataset, options.split, options.score, shelf.ids), options.k, diversity)
