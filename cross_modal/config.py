@@ -187,9 +187,8 @@ def make_task(config, features, languages):
     """
     kind = _named(config["task"], _TASKS, "task")
     # run.yaml may have been changed by hand, or be of another version.
-    known = [name for name in inspect.signature(kind).parameters if name not in _RESERVED]
-    _check_keys(config["options"], known, "options of run.yaml")
-    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
+    options = _filled(kind, config["options"], "options of run.yaml", _RESERVED)
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     arguments |= {key: _bound(config[key], _parts(module)) for key, (module, _) in _MODULES.items() if key in config}
     for group, (module, _) in _FIELDS.items():
         if group in config:

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from cross_modal.layers import AttentionPooling, transformer_block, visible_steps
+from cross_modal.layers import AttentionPooling, half_of, transformer_block, visible_steps
 
 
 @keras.saving.register_keras_serializable("cross_modal")
@@ -163,9 +163,7 @@ def matching(sources, dropout=0.1):
         Chen et al. (2017), "Enhanced LSTM for Natural Language Inference", sections 3.2 and 3.3, with GRUs.
     """
     dim = next(iter(_checked(sources).values()))["states"].shape[-1]
-    if dim % 2:
-        raise ValueError(f"Expected an even `dim`, half for each direction. Received: dim={dim}")
-    compare, tell = layers.Dense(dim, activation="gelu"), layers.Bidirectional(layers.GRU(dim // 2, return_sequences=True))
+    compare, tell = layers.Dense(dim, activation="gelu"), layers.Bidirectional(layers.GRU(half_of(dim), return_sequences=True))
     states = []
     for name, source in sources.items():
         own, others = source["states"], [other for key, other in sources.items() if key != name]

@@ -61,7 +61,8 @@ def fill_shelf(endpoints, dataset, split="test", fields=(), languages=("en",)):
     if not len(kept):
         raise ValueError(f"Expected views of {', '.join(fields) or 'a field that the model embeds'} in the split {split}. Received: none in {dataset.path}")
     vectors = unit(sums[kept])
-    shown = [_shown(items[place], [name for name, field in dataset.fields.items() if field.kind == "text"], languages) for place in kept]
+    texts = [name for name, field in dataset.fields.items() if field.kind == "text"]
+    shown = [_shown(items[place], texts, languages) for place in kept]
     return Shelf([items[place]["id"].decode() for place in kept], vectors, shown, build_index(vectors))
 
 

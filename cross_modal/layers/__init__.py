@@ -13,6 +13,7 @@ from cross_modal.layers.normalization import normalized as normalized
 from cross_modal.layers.pointing import ABSENT_LOGIT as ABSENT_LOGIT
 from cross_modal.layers.pointing import SpanLogits as SpanLogits
 from cross_modal.layers.pooling import AttentionPooling as AttentionPooling
+from cross_modal.layers.recurrent import half_of as half_of
 from cross_modal.layers.similarity import LogitScale as LogitScale
 from cross_modal.layers.transformer import PositionEncoding as PositionEncoding
 from cross_modal.layers.transformer import transformer_block as transformer_block

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from cross_modal.layers import LanguageEmbedding, PositionEncoding, normalized, transformer_block, visible_steps
+from cross_modal.layers import LanguageEmbedding, PositionEncoding, half_of, normalized, transformer_block, visible_steps
 from cross_modal.towers.pretrained import pretrained as pretrained
 from cross_modal.towers.tower import tower_inputs
 
@@ -56,8 +56,7 @@ def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, normalizatio
     Raises:
         ValueError: if `dim` is odd.
     """
-    if dim % 2:
-        raise ValueError(f"Expected an even `dim`, half for each direction. Received: dim={dim}")
+    half = half_of(dim)
     # --- inputs ---
     inputs = tower_inputs(feature)
 
@@ -67,7 +66,7 @@ def crnn(feature, dim, name, languages=1, widths=(32, 64), depth=1, normalizatio
     x = LanguageEmbedding(languages)(x, inputs["language"])
     x = layers.Dropout(dropout)(x)
     for _ in range(depth):
-        x = layers.Bidirectional(layers.LSTM(dim // 2, return_sequences=True))(x, mask=mask)
+        x = layers.Bidirectional(layers.LSTM(half, return_sequences=True))(x, mask=mask)
 
     # --- model ---
     return keras.Model(inputs, {"states": x, "mask": mask}, name=name)

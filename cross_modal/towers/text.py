@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from cross_modal.layers import LanguageAdapter, LanguageEmbedding, PositionEncoding, transformer_block, visible_steps
+from cross_modal.layers import LanguageAdapter, LanguageEmbedding, PositionEncoding, half_of, transformer_block, visible_steps
 from cross_modal.towers.pretrained import pretrained as pretrained
 from cross_modal.towers.tower import tower_inputs
 
@@ -150,15 +150,14 @@ def _adapted(x, inputs, languages, size):
 
 
 def _recurrent(layer, feature, dim, name, languages, depth, dropout, adapter):
-    if dim % 2:
-        raise ValueError(f"Expected an even `dim`, half for each direction. Received: dim={dim}")
+    half = half_of(dim)
     # --- inputs ---
     inputs = tower_inputs(feature)
 
     # --- body ---
     x = layers.Dropout(dropout)(_embedded(inputs, feature, dim, languages))
     for _ in range(depth):
-        x = layers.Bidirectional(layer(dim // 2, return_sequences=True))(x, mask=inputs["mask"])
+        x = layers.Bidirectional(layer(half, return_sequences=True))(x, mask=inputs["mask"])
         x = _adapted(x, inputs, languages, adapter)
 
     # --- model ---

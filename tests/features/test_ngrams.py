@@ -66,14 +66,10 @@ def test_what_is_in_texts_of_one_label_counts_more():
     feature = features.NGrams(**found, weights=features.weigh_ngrams(**found, texts=texts, labels=labels))
     weights = {word: [feature.weights[one] for one in ids(feature, word) if 2 <= one < 2 + feature.words] for word in ("good", "bad", "day")}
     assert [len(one) for one in weights.values()] == [1, 1, 1] and weights["day"][0] < 0.2 * weights["good"][0]
-    own = {label: sum(np.isin(feature_ids(feature), ids(feature, text)) for text, (one,) in zip(texts, labels[:4]) if one == label) + 1.0 for label in "ab"}
+    own = {label: sum(np.isin(np.arange(2, feature.vocab_size), ids(feature, text)) for text, (one,) in zip(texts, labels[:4]) if one == label) + 1.0 for label in "ab"}
     ratios = np.abs(np.log(own["a"] / own["a"].sum()) - np.log(own["b"] / own["b"].sum())) ** 1.5
     np.testing.assert_allclose(feature.weights[2:], ratios / np.sqrt(np.mean(ratios**2)), rtol=1e-5)
     assert feature.weights[1] == 1 and type(feature)(**feature.config()).weights.tolist() == feature.weights.tolist()
-
-
-def feature_ids(feature):
-    return np.arange(2, feature.vocab_size)
 
 
 def test_weights_that_cannot_be_are_told(ngrams):
