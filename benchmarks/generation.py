@@ -67,7 +67,7 @@ SPEECH = {
     "towers.audio": {"kind": "crnn", "widths": [32, 64]},
     "decoder": {"kind": "gru", "depth": 1, "dropout": 0.2},
     "options": {"dim": 192, "length": 64, "beams": 5, "dropout": 0.2},
-    "training": {"epochs": 60, "batch_size": 32, "learning_rate": 3e-3, "ema": 0.99, "bucket_by": "audio"},
+    "training": {"epochs": 200, "batch_size": 32, "learning_rate": 3e-3, "ema": 0.99, "bucket_by": "audio"},
     "training.augment.audio": {"speed": 0.15, "time_mask": 0.05, "bin_mask": 0.2, "warp": 0.1, "gain": 0.1},
 }
 SAMPLE = {

@@ -23,7 +23,7 @@ def test_resolve_fills_every_key(dataset):
 
 def test_n_grams_have_a_tower_of_their_own(dataset):
     full = config.resolve({"dataset": str(dataset.path), "task": "classification", "features": {"text": {"units": "ngrams"}, "parity": None}})
-    assert full["towers"] == {"text": {"kind": "ngrams", "dropout": 0.5}}
+    assert full["towers"] == {"text": {"kind": "ngrams", "l2": 1e-4, "dropout": 0.0}}
     assert type(config.make_features(full)[0]["text"]).__name__ == "NGrams"
 
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from cross_modal.features import Audio, Cleaner, Image, Label, Language, NGrams, Text, extend_subwords, learn_ngrams, learn_subwords, weigh_ngrams
+from cross_modal.features import Audio, Cleaner, Image, Label, Language, NGrams, Text, extend_subwords, learn_ngrams, learn_subwords, mark_language, weigh_ngrams
 from cross_modal.features.label import UNDETERMINED
 
 _LARGEST = 64  # Pixels of the longer side of pictures, where nothing else is asked for: what two cores can train on.
@@ -73,11 +73,12 @@ def _feature(dataset, name, options, others=()):
 
 
 def _ngrams(dataset, name, cleaner, values, wanted, options):
-    label = options.pop("weigh_by", None)
-    found = learn_ngrams(_cleaned(cleaner, values), wanted.get("vocab_size"))
+    label, by_language = options.pop("weigh_by", None), options.pop("by_language", False)
+    clean = (lambda raw, language: mark_language(cleaner(raw, language), language)) if by_language else cleaner
+    found = learn_ngrams(_cleaned(clean, values), wanted.get("vocab_size"))
     if label is not None:
         dataset.check_label(label)
-        found["weights"] = weigh_ngrams(**found, texts=_cleaned(cleaner, dataset.values("train", name)), labels=_labels_beside(dataset, name, label))
+        found["weights"] = weigh_ngrams(found, _cleaned(clean, dataset.values("train", name)), _labels_beside(dataset, name, label))
     return NGrams(**found, **options)
 
 

@@ -13,6 +13,8 @@ from cross_modal.features.feature import Feature
 _WORDS, _LETTERS = [1, 2], [2, 3, 4, 5]  # In a row.
 _HASHES = 2**63 - 1
 _NONE = np.zeros(0, np.int64), np.zeros(0, np.int64)
+_PARTS = ["words", "letters", "own_words", "own_letters"]
+_MARK = "\x1f"  # Between the tag of a language and the text.
 
 
 class NGrams(Feature):
@@ -23,33 +25,35 @@ class NGrams(Feature):
     Args:
         words: base64 of the sorted hashes, int64, of words and pairs of words.
         letters: those of groups of letters; a space stands for the beginning or the end of a word.
-        weights: base64 of how much each of them counts, words first, float32, see `weigh_ngrams`; None for all alike.
+        own_words: those of words of one language, which are other ones than the same words of another; empty for none.
+        own_letters: those of groups of letters of one language; empty for none.
+        weights: base64 of how much each of all these counts, in this order, float32, see `weigh_ngrams`; None for all alike.
         length: most of them kept of one string, words first; the rest is passed over.
         fold_case: see `Cleaner`, as `punctuation`, `stop_words` and `romanize`.
 
     Returns:
-        `featurize` returns int32 `(time,)` of ids, each once, at most `length`: 1, which stands for there being a text, from 2 on words, and from `2 + self.words` on letters.
-        Id 0 is padding and never occurs.
+        `featurize` returns int32 `(time,)` of ids, each once, at most `length`: 1, which stands for there being a text, and those of each part from the first in `self.firsts` on.
+        Id 0 is padding and never occurs. Of a text whose language is not known nothing is found of the last two.
 
     Raises:
         ValueError: if `length` leaves no room, or `weights` are not as many.
 
     Source:
-        Wang and Manning (2012), "Baselines and Bigrams", section 2, for n-grams that are there or not; Joulin et al. (2017), "Bag of Tricks for Efficient Text Classification",
-        section 2.2, for hashes in place of words.
+        Wang and Manning (2012), "Baselines and Bigrams", section 2, for n-grams that are there or not; Daumé III (2007), "Frustratingly Easy Domain Adaptation", section 3.1, for
+        those of a language beside those of all; Joulin et al. (2017), "Bag of Tricks for Efficient Text Classification", section 2.2, for hashes in place of words.
     """
 
     kind = "text"
 
-    def __init__(self, words, letters, weights=None, length=4096, fold_case=False, punctuation=True, stop_words=None, romanize=False):
+    def __init__(self, words, letters, own_words="", own_letters="", weights=None, length=4096, fold_case=False, punctuation=True, stop_words=None, romanize=False):
         super().__init__(name="ngrams")
         if length < 2:
             raise ValueError(f"Expected `length` to be at least 2. Received: length={length}")
-        self._given = {"words": words, "letters": letters, "weights": weights}
-        self._known = [_unpacked(part, "<i8") for part in (words, letters)]
+        self._given = {"words": words, "letters": letters, "own_words": own_words, "own_letters": own_letters, "weights": weights}
+        self._known = [_unpacked(self._given[part], "<i8") for part in _PARTS]
         self.length = int(length)
-        self.words = len(self._known[0])
-        self.vocab_size = 2 + self.words + len(self._known[1])
+        ends = 2 + np.cumsum([len(known) for known in self._known])
+        self.firsts, self.vocab_size = [2, *map(int, ends[:-1])], int(ends[-1])
         self.weights = None if weights is None else np.concatenate([[0.0, 1.0], _unpacked(weights, "<f4")]).astype(np.float32)  # (vocab_size,)
         if weights is not None and len(self.weights) != self.vocab_size:
             raise ValueError(f"Expected {self.vocab_size - 2:,} `weights`, one for each of `words` and `letters`. Received: {len(self.weights) - 2:,}")
@@ -57,31 +61,42 @@ class NGrams(Feature):
         self.cleaner = Cleaner(fold_case, punctuation, stop_words, romanize)
 
     def clean(self, raw, language):
-        return self.cleaner(raw, language)
+        raw = self.cleaner(raw, language)
+        return mark_language(raw, language) if self._given["own_words"] or self._given["own_letters"] else raw
 
     def featurize(self, raw):
-        found, first = [tf.constant([1], tf.int32)], 2
-        for known, hashes in zip(self._known, _hashes(raw[None])):
+        found = [tf.constant([1], tf.int32)]
+        for first, known, hashes in zip(self.firsts, self._known, _hashes(raw[None])):
             if len(known):
                 table, hashes = tf.constant(known), tf.unique(hashes.values).y  # A graph has the table once.
                 places = tf.minimum(tf.searchsorted(table, hashes), len(known) - 1)
                 found.append(tf.boolean_mask(first + places, tf.gather(table, places) == hashes))
-            first += len(known)
         return tf.concat(found, 0)[: self.length]
 
     def config(self):
         return {**self._given, "length": self.length, **self.cleaner.config()}
 
 
+def mark_language(raw, language):
+    """Returns texts that say which language they are in, for `learn_ngrams` and `weigh_ngrams` to find what is a language's own.
+
+    Args:
+        raw: string tensor `(values,)`; what is empty stays so.
+        language: string tensor `(values,)` of tags, empty or `und` where none is known.
+    """
+    raw = tf.strings.regex_replace(raw, _MARK, " ")
+    return tf.where((language == "") | (language == "und") | (raw == ""), raw, tf.strings.join([language, _MARK, raw]))
+
+
 def learn_ngrams(texts, vocab_size=None):
     """Finds the words and groups of letters that stand in two texts or more.
 
     Args:
-        texts: iterable of strings, of the training split alone.
+        texts: iterable of strings, of the training split alone; of those with a mark, see `mark_language`, also what is a language's own.
         vocab_size: most of them, those in the most texts, and of those that are in as many all or none; None for 200,000.
 
     Returns:
-        Dict of `words` and `letters`, see `NGrams`.
+        Dict of `words`, `letters`, `own_words` and `own_letters`, see `NGrams`.
 
     Raises:
         ValueError: if there is no text, or `vocab_size` is less than 3.
@@ -89,7 +104,7 @@ def learn_ngrams(texts, vocab_size=None):
     vocab_size = 200_000 if vocab_size is None else vocab_size
     if vocab_size < 3:
         raise ValueError(f"Expected `vocab_size` to be at least 3. Received: vocab_size={vocab_size}")
-    parts, texts = ([_NONE], [_NONE]), (text for text in texts if text.strip())
+    parts, texts = [[_NONE] for _ in _PARTS], (text for text in texts if text.strip())
     while some := list(itertools.islice(texts, 1024)):
         for pieces, hashes in zip(parts, _hashes(tf.constant(some))):
             pieces.append(_once(hashes))
@@ -100,21 +115,19 @@ def learn_ngrams(texts, vocab_size=None):
         raise ValueError("Expected at least one text to learn n-grams from. Received: none; does the training split have this field?")
     counts = np.sort(np.concatenate([seen for _, seen in found]))[::-1]
     least = max(2, counts[vocab_size - 2] + 1) if len(counts) > vocab_size - 2 else 2
-    return {name: _packed(values[seen >= least], "<i8") for name, (values, seen) in zip(("words", "letters"), found)}
+    return {name: _packed(values[seen >= least], "<i8") for name, (values, seen) in zip(_PARTS, found)}
 
 
-def weigh_ngrams(words, letters, texts, labels, power=1.5):
+def weigh_ngrams(known, texts, labels):
     """Says how much each n-gram counts: the more, the more unequally it is spread over the labels.
 
-    The weight is a power of the largest logarithm, over the labels, of its share in texts of one by its share in those of the others, one text more of each. That a label with few
-    texts lacks it says nothing. The mean of the squares of all is one.
+    The weight is the largest logarithm, over the labels of which a text has it, of its share in texts of one by its share in those of the others, one text more of each. The mean
+    of the squares of all is one.
 
     Args:
-        words: see `NGrams`.
-        letters: see `NGrams`.
-        texts: iterable of strings, of the training split alone.
+        known: dict that `learn_ngrams` returned.
+        texts: iterable of strings, of the training split alone, with a mark or without as those.
         labels: iterable of a collection of labels of each text, which may be empty.
-        power: 1 for the logarithm itself; more sets off what tells most.
 
     Returns:
         `weights` of `NGrams`.
@@ -125,17 +138,22 @@ def weigh_ngrams(words, letters, texts, labels, power=1.5):
     Source:
         Wang and Manning (2012), "Baselines and Bigrams", equation 1; the largest of all labels in place of one of two.
     """
-    tables, counts, pairs = [_unpacked(part, "<i8") for part in (words, letters)], {}, zip(texts, labels)
+    tables, names, pairs = [_unpacked(known[part], "<i8") for part in _PARTS], {}, zip(texts, labels)
+    own = scipy.sparse.csr_matrix((0, sum(map(len, tables))))  # (labels, n-grams)
     while some := list(itertools.islice(pairs, 1024)):
-        chunk, owns = zip(*some)
+        chunk, owners = zip(*some)
         seen = scipy.sparse.hstack([_looked_up(table, hashes) for table, hashes in zip(tables, _hashes(tf.constant(chunk)))]).tocsr()  # (texts, n-grams)
-        for name in {name for own in owns for name in own}:
-            counts[name] = counts.get(name, 0.0) + np.asarray(seen[[name in own for own in owns]].sum(axis=0))[0]
-    if len(counts) < 2:
-        raise ValueError(f"Expected texts of two labels or more to weigh n-grams by. Received: {len(counts)}")
-    own = np.stack([counts[name] for name in sorted(counts)])  # (labels, n-grams)
-    shares = [np.log(one + 1.0) - np.log((one + 1.0).sum(axis=1, keepdims=True)) for one in (own, own.sum(axis=0) - own)]
-    weights = np.maximum(shares[0] - shares[1], 0.0).max(axis=0) ** power
+        has = [(names.setdefault(name, len(names)), place) for place, labels in enumerate(owners) for name in sorted(labels)]
+        has = scipy.sparse.csr_matrix((np.ones(len(has)), np.array(has, int).reshape(-1, 2).T), (len(names), len(chunk)))
+        own.resize((len(names), own.shape[1]))
+        own = own + has @ seen
+    if len(names) < 2:
+        raise ValueError(f"Expected texts of two labels or more to weigh n-grams by. Received: {len(names)}")
+    sums, total = (np.asarray(own.sum(axis=axis)).ravel() for axis in (1, 0))
+    own = own.tocoo()
+    shares = [np.log(seen + 1.0) - np.log(whole + own.shape[1]) for seen, whole in ((own.data, sums[own.row]), (total[own.col] - own.data, total.sum() - sums[own.row]))]
+    weights = np.zeros(own.shape[1])
+    np.maximum.at(weights, own.col, shares[0] - shares[1])
     return _packed(weights / max(np.sqrt(np.mean(weights**2)), 1e-6), "<f4")
 
 
@@ -173,8 +191,10 @@ def _summed(pieces):
 
 
 def _hashes(raw):
-    """Hashes of the words and of the groups of letters of strings `(batch,)`, two ragged int64 tensors `(batch, time)`."""
-    raw = tf.strings.regex_replace(raw, r"[\p{Z}\s]+", " ")
+    """Hashes of the words and of the groups of letters of strings `(batch,)`, and of both as a language's own where there is a mark: four ragged int64 tensors `(batch, time)`."""
+    marked = tf.strings.regex_full_match(raw, f"(?s).*{_MARK}.*")
+    languages = tf.strings.to_hash_bucket_fast(tf.strings.regex_replace(raw, f"(?s){_MARK}.*", ""), _HASHES)
+    raw = tf.strings.regex_replace(tf.strings.regex_replace(raw, f"(?s)^.*{_MARK}", ""), r"[\p{Z}\s]+", " ")
     tokens = tf.strings.split(raw, " ")
     tokens = tf.ragged.boolean_mask(tokens, tf.strings.length(tokens) > 0)
     apart = tf.strings.split(tf.strings.strip(tf.strings.regex_replace(raw, r"\s*([^\p{L}\p{M}\p{N}_\s])\s*", r" \1 ")))
@@ -182,4 +202,6 @@ def _hashes(raw):
     characters = tf.strings.unicode_split(tf.strings.join([" ", tokens.values, " "]), "UTF-8")
     groups = tf.strings.ngrams(characters, _LETTERS, separator="")
     letters = tf.RaggedTensor.from_row_splits(groups.values, tf.gather(groups.row_splits, tokens.row_splits))
-    return [one.with_values(tf.strings.to_hash_bucket_fast(one.values, _HASHES)) for one in (words, letters)]
+    shared = [one.with_values(tf.strings.to_hash_bucket_fast(one.values, _HASHES)) for one in (words, letters)]
+    own = [one.with_values(tf.bitwise.bitwise_xor(one.values, tf.gather(languages, one.value_rowids()))) for one in shared]
+    return shared + [tf.ragged.boolean_mask(one, one.with_values(tf.gather(marked, one.value_rowids()))) for one in own]

@@ -1,5 +1,7 @@
 """Towers for text."""
 
+import itertools
+
 import keras
 from keras import layers, ops
 
@@ -99,7 +101,7 @@ def bag(feature, dim, name, languages=1, dropout=0.1, adapter=0):
     return keras.Model(inputs, {"states": x, "mask": inputs["mask"]}, name=name)
 
 
-def ngrams(feature, dim, name, languages=1, dropout=0.5):
+def ngrams(feature, dim, name, languages=1, l2=1e-4, dropout=0.0):
     """Builds a sum of what words and groups of letters say, without their order: with `linear: true` of `Classification`, a linear model. For texts of which there are few.
 
     Args:
@@ -107,6 +109,7 @@ def ngrams(feature, dim, name, languages=1, dropout=0.5):
         dim: size of a state; the number of classes, or a little more, will do.
         name: name of the model.
         languages: number of languages, `und` included.
+        l2: what is added to the loss for the squares of the vectors; with few texts it is what keeps them from being learned by heart.
         dropout: share of the words and groups dropped.
 
     Returns:
@@ -116,30 +119,31 @@ def ngrams(feature, dim, name, languages=1, dropout=0.5):
         ValueError: if the feature is not of n-grams.
 
     Source:
-        Wang and Manning (2012), "Baselines and Bigrams", section 2; Wang and Manning (2013), "Fast dropout training", for inputs that are dropped.
+        Wang and Manning (2012), "Baselines and Bigrams", section 2, whose classifier is held to small weights in this way too.
     """
-    if not hasattr(feature, "words"):
+    if not hasattr(feature, "firsts"):
         raise ValueError(f"Expected a feature of n-grams (units: ngrams) for the tower ngrams of {name}. Received: {type(feature).__name__}")
     # --- inputs ---
     inputs = tower_inputs(feature)
 
     # --- body ---
-    x = layers.Embedding(feature.vocab_size, dim, "zeros")(inputs["value"])  # (batch, time, dim)
+    x = layers.Embedding(feature.vocab_size, dim, "zeros", keras.regularizers.L2(l2) if l2 else None)(inputs["value"])  # (batch, time, dim)
     there = layers.Dropout(dropout)(ops.cast(inputs["mask"], x.dtype))
     if feature.weights is not None:
         there = there * layers.Embedding(feature.vocab_size, 1, weights=[feature.weights[:, None]], trainable=False, name="weights")(inputs["value"])[:, :, 0]
     said = []
-    for part in (inputs["value"] < 2 + feature.words, inputs["value"] >= 2 + feature.words):
-        weights = there * ops.cast(part, x.dtype)
-        said.append(ops.einsum("bt,btd->bd", weights, x) / ops.sqrt(ops.maximum(ops.sum(weights**2, axis=1, keepdims=True), 1e-6)))
-    x = LanguageEmbedding(languages)((said[0] + said[1])[:, None], inputs["language"])
+    for first, end in itertools.pairwise([1, *feature.firsts[1:], feature.vocab_size]):
+        if end > first:
+            weights = there * ops.cast((inputs["value"] >= first) & (inputs["value"] < end), x.dtype)
+            said.append(ops.einsum("bt,btd->bd", weights, x) / ops.sqrt(ops.maximum(ops.sum(weights**2, axis=1, keepdims=True), 1e-6)))
+    x = LanguageEmbedding(languages)(sum(said)[:, None], inputs["language"])
 
     # --- model ---
     return keras.Model(inputs, {"states": x, "mask": ops.any(inputs["mask"], axis=1, keepdims=True)}, name=name)
 
 
 def _embedded(inputs, feature, dim, languages, start="uniform", scale=1.0):
-    if hasattr(feature, "words"):
+    if hasattr(feature, "firsts"):
         raise ValueError("Expected the tower ngrams for n-grams, which have no order (units: ngrams). Received: another tower for texts")
     x = layers.Embedding(feature.vocab_size, dim, start)(inputs["value"])
     return LanguageEmbedding(languages)(x if scale == 1.0 else layers.Rescaling(scale)(x), inputs["language"])

@@ -24,9 +24,9 @@ def test_keeps_its_contract(ngrams):
 
 def test_what_stands_in_two_texts_is_known(ngrams):
     """The words good, cat, 👍 and сто; of letters all groups of " good ", which has six, and those of " cat ", but for those with its last space."""
-    words = [one for one in ids(ngrams, "good cat") if 2 <= one < 2 + ngrams.words]
-    letters = [one for one in ids(ngrams, "good cat") if one >= 2 + ngrams.words]
-    assert ngrams.words == 4 and len(words) == 2  # The pair of the two, "day" and 你好世界 stand in one text alone.
+    words = [one for one in ids(ngrams, "good cat") if 2 <= one < ngrams.firsts[1]]
+    letters = [one for one in ids(ngrams, "good cat") if one >= ngrams.firsts[1]]
+    assert ngrams.firsts == [2, 6, ngrams.vocab_size, ngrams.vocab_size] and len(words) == 2  # The pair of the two, "day" and 你好世界 stand in one text alone.
     assert len(letters) == (5 + 4 + 3 + 2) + (3 + 2 + 1)
     assert len(ids(ngrams, "good dog, good day")) == 1 + 1 + 14  # "good" once.
 
@@ -36,13 +36,13 @@ def test_a_text_of_nothing_known_is_there(ngrams):
 
 
 def test_words_are_the_same_with_and_without_punctuation(ngrams):
-    words = [[one for one in ids(ngrams, text) if one < 2 + ngrams.words] for text in ("good", "(good)", "good.", "«good»")]
+    words = [[one for one in ids(ngrams, text) if one < ngrams.firsts[1]] for text in ("good", "(good)", "good.", "«good»")]
     assert all(one == words[0] and len(one) == 2 for one in words)
 
 
 def test_the_longest_is_cut_and_words_stand_first(ngrams):
     short = features.NGrams(**{**ngrams.config(), "length": 3})
-    assert ids(short, "good cat") == ids(ngrams, "good cat")[:3] and max(ids(short, "good cat")) < 2 + ngrams.words
+    assert ids(short, "good cat") == ids(ngrams, "good cat")[:3] and max(ids(short, "good cat")) < ngrams.firsts[1]
     with pytest.raises(ValueError, match="`length` to be at least 2. Received: length=1"):
         features.NGrams(**{**ngrams.config(), "length": 1})
 
@@ -63,18 +63,46 @@ def test_what_is_in_texts_of_one_label_counts_more():
     """By hand: of "good" and "bad", each in two texts of one label and none of the other, and "day" in one of each. Once more, for smoothing: 3 to 1 of all, 2 to 2."""
     texts, labels = ["good day", "good", "bad day", "bad", "", "day"], [["a"], ["a"], ["b"], ["b"], [], []]
     found = features.learn_ngrams(texts, 100_000)
-    feature = features.NGrams(**found, weights=features.weigh_ngrams(**found, texts=texts, labels=labels))
-    weights = {word: [feature.weights[one] for one in ids(feature, word) if 2 <= one < 2 + feature.words] for word in ("good", "bad", "day")}
+    feature = features.NGrams(**found, weights=features.weigh_ngrams(found, texts, labels))
+    weights = {word: [feature.weights[one] for one in ids(feature, word) if 2 <= one < feature.firsts[1]] for word in ("good", "bad", "day")}
     assert [len(one) for one in weights.values()] == [1, 1, 1] and weights["day"][0] < 0.2 * weights["good"][0]
     own = {label: sum(np.isin(np.arange(2, feature.vocab_size), ids(feature, text)) for text, (one,) in zip(texts, labels[:4]) if one == label) + 1.0 for label in "ab"}
-    ratios = np.abs(np.log(own["a"] / own["a"].sum()) - np.log(own["b"] / own["b"].sum())) ** 1.5
+    ratios = np.abs(np.log(own["a"] / own["a"].sum()) - np.log(own["b"] / own["b"].sum()))
     np.testing.assert_allclose(feature.weights[2:], ratios / np.sqrt(np.mean(ratios**2)), rtol=1e-5)
     assert feature.weights[1] == 1 and type(feature)(**feature.config()).weights.tolist() == feature.weights.tolist()
 
 
+def marked(texts, tags):
+    return [text.decode() for text in features.mark_language(tf.constant(texts), tf.constant(tags)).numpy()]
+
+
+def test_a_language_has_words_of_its_own():
+    """English and German each have "gift" twice, French once: known are the word of all, English gift and German Gift, but no French one."""
+    texts, tags = ["a gift", "gift", "gift", "das gift", "gift", "mon\x1fami"], ["en", "en", "de", "de", "fr", "und"]
+    found = features.learn_ngrams(marked(texts, tags))
+    plain = features.learn_ngrams([text.replace("\x1f", " ") for text in texts])
+    assert {part: found[part] for part in plain if not part.startswith("own")} == {part: plain[part] for part in plain if not part.startswith("own")}
+    feature = features.NGrams(**found)
+    asked = {tag: feature.clean(tf.constant(["gift"]), tf.constant([tag])) for tag in ("en", "de", "fr", "", "und")}
+    seen = {tag: set(ids(feature, text[0])) for tag, text in asked.items()}
+    own = feature.firsts[2]
+    assert feature.firsts[3] - own == 2 and {one for one in seen["en"] if one < own} == seen["fr"] == seen[""] == seen["und"]
+    assert len(seen["en"]) == len(seen["de"]) == 2 * len(seen["fr"]) - 1 and seen["en"] & seen["de"] == seen["fr"]  # All but the id of there being a text.
+    testing.check_feature(feature, TEXTS)
+
+
+def test_what_a_language_says_of_a_label_is_weighed_by_itself():
+    """ "nu" tells nothing over both languages, and all within each."""
+    texts, tags, labels = ["nu", "nu", "ba", "ba"] * 2, ["en"] * 4 + ["fr"] * 4, [["a"]] * 2 + [["b"]] * 4 + [["a"]] * 2
+    found = features.learn_ngrams(marked(texts, tags))
+    feature = features.NGrams(**found, weights=features.weigh_ngrams(found, marked(texts, tags), labels))
+    words = feature.weights[: feature.firsts[1]][2:], feature.weights[feature.firsts[2] : feature.firsts[3]]
+    assert [len(one) for one in words] == [2, 4] and words[0] == pytest.approx(0) and min(words[1]) > 1
+
+
 def test_weights_that_cannot_be_are_told(ngrams):
     with pytest.raises(ValueError, match="texts of two labels or more to weigh n-grams by. Received: 1"):
-        features.weigh_ngrams(**features.learn_ngrams(TEXTS), texts=TEXTS, labels=[["a"]] * len(TEXTS))
+        features.weigh_ngrams(features.learn_ngrams(TEXTS), TEXTS, [["a"]] * len(TEXTS))
     with pytest.raises(ValueError, match=f"Expected {ngrams.vocab_size - 2} `weights`, one for each of `words` and `letters`. Received: 1"):
         features.NGrams(**{**ngrams.config(), "weights": "AACAPw=="})
 

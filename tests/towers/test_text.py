@@ -2,6 +2,7 @@ import base64
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cross_modal import features, testing, towers
 from cross_modal.layers import LanguageAdapter
@@ -82,7 +83,7 @@ def test_words_and_letters_are_summed_up_each_by_their_number(ngrams):
     embedding, language = (next(one for one in model.layers if kind in type(one).__name__) for kind in ("Embedding", "LanguageEmbedding"))
     embedding.embeddings.assign(np.ones(embedding.embeddings.shape))
     language.vectors.assign(np.zeros((1, 2)))
-    ids = np.array([[1, 2, 3, 2 + ngrams.words, 0]])
+    ids = np.array([[1, 2, 3, ngrams.firsts[1], 0]])
     states = np.asarray(model({"value": ids, "mask": ids > 0, "language": np.array([0])})["states"])
     assert states.shape == (1, 1, 2) and states == pytest.approx(3**0.5 + 1, rel=1e-5)
 
@@ -94,11 +95,34 @@ def test_n_grams_count_by_their_weights(ngrams):
     embedding, language = (next(one for one in kinds if one.name != "weights" and kind == type(one).__name__) for kind in ("Embedding", "LanguageEmbedding"))
     embedding.embeddings.assign(np.ones(embedding.embeddings.shape))
     language.vectors.assign(np.zeros((1, 2)))
-    ids = np.array([[1, 2, 3, 2 + ngrams.words, 0]])
+    ids = np.array([[1, 2, 3, ngrams.firsts[1], 0]])
     states = np.asarray(model({"value": ids, "mask": ids > 0, "language": np.array([0])})["states"])
     assert states == pytest.approx((1 + 1 + 2) / 6**0.5 + 1, rel=1e-5)  # Of words 1, 1 and 2, whose squares are 6; of letters one.
     assert len(model.trainable_weights) == len(model.weights) - 1
     testing.check_tower(towers.text.ngrams, feature, WORDS)
+
+
+def test_n_grams_are_held_small(ngrams):
+    """By hand: a tenth of the sum of squares, of which one is 4 and one is 9."""
+    model = towers.text.ngrams(ngrams, 2, "text", l2=0.1)
+    embedding = next(layer for layer in model.layers if type(layer).__name__ == "Embedding")
+    vectors = np.zeros(embedding.embeddings.shape)
+    vectors[3] = 2, 3
+    embedding.embeddings.assign(vectors)
+    assert [float(loss) for loss in model.losses] == pytest.approx([1.3])
+    assert not towers.text.ngrams(ngrams, 2, "text", l2=0.0).losses
+
+
+def test_a_language_s_own_n_grams_are_a_part_by_themselves():
+    marked = [text.decode() for text in features.mark_language(tf.constant(WORDS * 2), tf.constant(["en", "de"] * len(WORDS))).numpy()]
+    feature = features.NGrams(**features.learn_ngrams(marked))
+    model = towers.text.ngrams(feature, 2, "text")
+    embedding, language = (next(one for one in model.layers if kind == type(one).__name__) for kind in ("Embedding", "LanguageEmbedding"))
+    embedding.embeddings.assign(np.ones(embedding.embeddings.shape))
+    language.vectors.assign(np.zeros((1, 2)))
+    ids = np.array([[1, 2, *feature.firsts[1:], feature.vocab_size - 1, 0]])
+    states = np.asarray(model({"value": ids, "mask": ids > 0, "language": np.array([0])})["states"])
+    assert states == pytest.approx(2**0.5 + 1 + 1 + 2**0.5, rel=1e-5)
 
 
 def test_n_grams_and_other_towers_do_not_go_together(text, ngrams):
