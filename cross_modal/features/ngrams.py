@@ -193,7 +193,7 @@ def _summed(pieces):
 def _hashes(raw):
     """Hashes of the words and of the groups of letters of strings `(batch,)`, and of both as a language's own where there is a mark: four ragged int64 tensors `(batch, time)`."""
     marked = tf.strings.regex_full_match(raw, f"(?s).*{_MARK}.*")
-    languages = tf.strings.to_hash_bucket_fast(tf.strings.regex_replace(raw, f"(?s){_MARK}.*", ""), _HASHES)
+    languages = tf.strings.to_hash_bucket_fast(tf.strings.regex_replace(raw, f"(?s){_MARK}.*", _MARK), _HASHES)  # With the mark a tag is no word of any text.
     raw = tf.strings.regex_replace(tf.strings.regex_replace(raw, f"(?s)^.*{_MARK}", ""), r"[\p{Z}\s]+", " ")
     tokens = tf.strings.split(raw, " ")
     tokens = tf.ragged.boolean_mask(tokens, tf.strings.length(tokens) > 0)

@@ -91,6 +91,13 @@ def test_a_language_has_words_of_its_own():
     testing.check_feature(feature, TEXTS)
 
 
+def test_a_tag_that_is_a_word_is_another_thing():
+    """Hindi has the word "xx"; Hindi's tag in a text of a language "xx" is not that."""
+    feature = features.NGrams(**features.learn_ngrams(marked(["xx", "xx", "hi", "hi"], ["hi", "hi", "und", "und"])))
+    assert feature.vocab_size > feature.firsts[2]
+    assert max(ids(feature, feature.clean(tf.constant(["hi"]), tf.constant(["xx"]))[0])) < feature.firsts[2]
+
+
 def test_what_a_language_says_of_a_label_is_weighed_by_itself():
     """ "nu" tells nothing over both languages, and all within each."""
     texts, tags, labels = ["nu", "nu", "ba", "ba"] * 2, ["en"] * 4 + ["fr"] * 4, [["a"]] * 2 + [["b"]] * 4 + [["a"]] * 2
