@@ -51,6 +51,7 @@ def test_answers_each_question(run, picture, capsys, monkeypatch):
         (["question:en=what?"], "Expected what is asked about: image. Received: questions alone"),
         (["image=none.png"], "the path of a file of image. Received: none.png"),
         (["answer=yes"], "Expected one value of each field that is asked about, image. Received: answer"),
+        (["answer="], "asked about, image. Received: answer without one"),
     ],
 )
 def test_what_cannot_be_asked_is_told(run, views, words, capsys):

@@ -25,16 +25,17 @@ def answer(options):
     config, task = load_task(options.run)
     if not hasattr(task, "question"):
         raise ValueError(f"Expected a run that answers questions, made with --task question_answering. Received: {options.run}, a run of {config['task']}")
-    about, questions = {}, []
+    about, questions, others = {}, [], ", ".join(name for name in task.sources if name != task.question)
     for field, language, value in (read_view(task, view) for view in options.views):
         if field == task.question:
             questions.append((value, language))
         elif field in about or field not in task.sources or not value:
-            raise ValueError(f"Expected one value of each field that is asked about, {', '.join(name for name in task.sources if name != task.question)}. Received: {field}")
+            fault = f"{field} without one" if not value else f"{field} twice" if field in about else field
+            raise ValueError(f"Expected one value of each field that is asked about, {others}. Received: {fault}")
         else:
             about |= {field: value, f"{field}_language": language}
     if not about:
-        raise ValueError(f"Expected what is asked about: {', '.join(name for name in task.sources if name != task.question)}. Received: questions alone")
+        raise ValueError(f"Expected what is asked about: {others}. Received: questions alone")
     endpoint = task.endpoints(load_model(options.run))["answer"]
     for text, language in questions or ((line, options.source) for line in lines_of([])):
         said = ask(endpoint, [{**about, task.question: text, f"{task.question}_language": language, "target_language": options.to}])
