@@ -143,7 +143,7 @@ def weigh_ngrams(known, texts, labels):
     while some := list(itertools.islice(pairs, 1024)):
         chunk, owners = zip(*some)
         seen = scipy.sparse.hstack([_looked_up(table, hashes) for table, hashes in zip(tables, _hashes(tf.constant(chunk)))]).tocsr()  # (texts, n-grams)
-        has = [(names.setdefault(name, len(names)), place) for place, labels in enumerate(owners) for name in sorted(labels)]
+        has = [(names.setdefault(name, len(names)), place) for place, one in enumerate(owners) for name in sorted(one)]
         has = scipy.sparse.csr_matrix((np.ones(len(has)), np.array(has, int).reshape(-1, 2).T), (len(names), len(chunk)))
         own.resize((len(names), own.shape[1]))
         own = own + has @ seen

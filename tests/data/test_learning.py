@@ -152,6 +152,13 @@ def test_n_grams_are_weighed_by_a_label_beside_them(tmp_path):
         learn_features(dataset, ["text"], {"text": {"units": "ngrams", "weigh_by": "text"}})
 
 
+def test_languages_that_nobody_named_have_no_n_grams_of_their_own(tmp_path):
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps({"text": f"a text {number}", "split": "train"}) for number in range(3)))
+    dataset = ingest(tmp_path / "t.jsonl", tmp_path / "d", {"text": "text"}, progress=False, fractions=(1, 0, 0))
+    with pytest.raises(ValueError, match="Expected text to be in languages that are named, such as text:en, for `by_language`. Received: none"):
+        learn_features(dataset, ["text"], {"text": {"units": "ngrams", "by_language": True}})
+
+
 def test_room_for_many_scripts():
     """The usual number of subwords would not hold the characters."""
     texts = [chr(0x4E00 + number) + chr(0xAC00 + number) for number in range(4000)]
