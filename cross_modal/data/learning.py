@@ -20,10 +20,10 @@ def learn_features(dataset, fields=None, options=()):
         fields: names of the fields; None for all.
         options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64, and
             its `channels` are 1 where the first 100 pictures are all grey. For text also `vocab_size` and `units`, of which `ngrams` makes an `NGrams`, weighed by the label
-            `weigh_by` if it is given, and with `by_language` also of what is each language's own; `stop_words` may be a list of languages, or True for those of the field, whose usual words are taken; or `like`, another field of texts, to
-            have the same subwords, which are then learned of both, and be cleaned alike. With `known`, a `Feature` of an earlier run is taken as it is, but for what else is
-            given; of texts that may be `extend`, most subwords to be added for these texts, see `extend_subwords`. `kind` there is a subclass of `Feature` to take instead of the
-            usual one.
+            `weigh_by` if it is given, and with `by_language` also of what is each language's own; `stop_words` may be a list of languages, or True for those of the field, whose
+            usual words are taken; or `like`, another field of texts, to have the same subwords, which are then learned of both, and be cleaned alike. With `known`, a `Feature`
+            of an earlier run is taken as it is, but for what else is given; of texts that may be `extend`, most subwords to be added for these texts, see `extend_subwords`.
+            `kind` there is a subclass of `Feature` to take instead of the usual one.
 
     Returns:
         Pair of dict of field to `Feature`, in the order of `fields`, and `Language` of all tags in the dataset.
