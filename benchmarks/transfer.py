@@ -82,7 +82,8 @@ def folds(data, out, seeds):
         asked = set(asked)
         rows = [{**row, "split": "test" if place in asked else "train"} for place, row in enumerate(rows)]
         dataset = ingest(_tweets(rows), out / "umsab" / f"fold-{number}", "--splits", "1,0,0")
-        _noted(found, "n-grams", _by_language(score(dataset, out / "umsab" / f"fold-{number}" / "run", 0, TWEETS, baseline=False)))
+        for seed in seeds:
+            _noted(found, "n-grams", _by_language(score(dataset, out / "umsab" / f"fold-{number}" / f"run-{seed}", seed, TWEETS, baseline=False)))
         _linear(found, rows)
     return found
 
@@ -159,11 +160,15 @@ def other_modality(data, out, seeds):
     train(beside, out / "digits" / "aligned", "alignment", 0, ALIGNED)
     for field in ("image", "audio"):
         dataset = ingest([{"id": row["id"], field: row[field][0], "label": row["label"], "split": row["split"]} for row in rows], out / f"digits-{field}", "--max-bad", 0.1)
-        start = {field: str(out / "digits" / "aligned")}
-        tower = {f"towers.{field}": ALIGNED["towers"][field], "training.start_from": start, "training.freeze": {field: 1.0}}
-        keys = {**FEW, "features": {field: {"from": start[field]}, "label": {}}, **tower}
+        keys = _frozen(field, out / "digits" / "aligned", ALIGNED["towers"][field])
         _few(found, dataset, out / f"digits-{field}" / f"digits by {field}", seeds, keys)
     return found
+
+
+def _frozen(field, source, tower):
+    """Settings of a classifier by few labels whose tower is that of another run, kept as it is."""
+    start = {field: str(source)}
+    return {**FEW, "features": {field: {"from": start[field]}, "label": {}}, f"towers.{field}": tower, "training.start_from": start, "training.freeze": {field: 1.0}}
 
 
 def other_task(data, out, seeds):
@@ -172,19 +177,18 @@ def other_task(data, out, seeds):
     train(ingest(spoken_digits(data, 0, {"train": 4000, "validation": 200}), out / "strings", "--max-bad", 0.1), source, "generation", 0, {**STRINGS, "options.ctc": 1.0})
     rows = [{key: row[key] for key in ("id", "audio", "label")} | {"split": split_of_take(row)} for row in rows_of(data, "fsdd")]
     dataset = ingest([row for row in rows if row["split"] != "validation"], out / "single", "--splits", "1,0,0", "--max-bad", 0.1)
-    start, dim = {"audio": str(source)}, STRINGS["options"]["dim"]
-    tower = {"towers.audio": STRINGS["towers.audio"], "options.dim": dim, "training.start_from": start, "training.freeze": {"audio": 1.0}}
-    _few(found, dataset, out / "single" / "digits", seeds, {**FEW, "features": {"audio": {"from": str(source)}, "label": {}}, **tower})
+    keys = _frozen("audio", source, STRINGS["towers.audio"]) | {"options.dim": STRINGS["options"]["dim"]}
+    _few(found, dataset, out / "single" / "digits", seeds, keys)
 
     rows, source, seen = ask_validation(rows_of(data, "flickr8k")), out / "flickr8k" / "run-0", collections.Counter()
     train(ingest(rows, out / "flickr8k", "--splits", "1,0,0"), source, "generation", 0, {**CAPTIONS, "options.routes": ["image->text:en"]})
-    rows = [{"id": row["id"], "image": row["image"], "label": _who(row["text:en"])} for row in rows if row["split"] == "test" and _who(row["text:en"])]
+    labels = {row["id"]: _who(row["text:en"]) for row in rows if row["split"] == "test"}
+    rows = [{"id": row["id"], "image": row["image"], "label": labels[row["id"]]} for row in rows if labels.get(row["id"])]
     random.Random(0).shuffle(rows)
     for row in rows:
         seen[row["label"]] += 1
         row["split"] = "train" if seen[row["label"]] <= 60 else "test"
-    start, tower = {"image": str(source)}, {"towers.image": CAPTIONS["towers.image"], "options.dim": CAPTIONS["options"]["dim"]}
-    keys = {**FEW, "features": {"image": {"from": str(source)}, "label": {}}, **tower, "training.start_from": start, "training.freeze": {"image": 1.0}}
+    keys = _frozen("image", source, CAPTIONS["towers.image"]) | {"options.dim": CAPTIONS["options"]["dim"]}
     _few(found, ingest(rows, out / "who", "--splits", "1,0,0"), out / "who" / "who", seeds, keys)
     return found
 

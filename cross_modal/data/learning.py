@@ -76,7 +76,10 @@ def _ngrams(dataset, name, cleaner, values, wanted, options):
     label, by_language = options.pop("weigh_by", None), options.pop("by_language", False)
     if by_language and not dataset.fields[name].languages:
         raise ValueError(f"Expected {name} to be in languages that are named, such as {name}:en, for `by_language`. Received: none")
-    clean = (lambda raw, language: mark_language(cleaner(raw, language), language)) if by_language else cleaner
+
+    def clean(raw, language):
+        return mark_language(cleaner(raw, language), language if by_language else tf.zeros_like(language))
+
     found = learn_ngrams(_cleaned(clean, values), wanted.get("vocab_size"))
     if label is not None:
         dataset.check_label(label)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from cross_modal.features.cleaning import Cleaner
 from cross_modal.features.feature import Feature
+from cross_modal.features.label import UNDETERMINED
 
 _WORDS, _LETTERS = [1, 2], [2, 3, 4, 5]  # In a row.
 _HASHES = 2**63 - 1
@@ -61,8 +62,8 @@ class NGrams(Feature):
         self.cleaner = Cleaner(fold_case, punctuation, stop_words, romanize)
 
     def clean(self, raw, language):
-        raw = self.cleaner(raw, language)
-        return mark_language(raw, language) if self._given["own_words"] or self._given["own_letters"] else raw
+        own = self._given["own_words"] or self._given["own_letters"]
+        return mark_language(self.cleaner(raw, language), language if own else tf.zeros_like(language))
 
     def featurize(self, raw):
         found = [tf.constant([1], tf.int32)]
@@ -78,14 +79,14 @@ class NGrams(Feature):
 
 
 def mark_language(raw, language):
-    """Returns texts that say which language they are in, for `learn_ngrams` and `weigh_ngrams` to find what is a language's own.
+    """Returns texts that say which language they are in, for `learn_ngrams` and `weigh_ngrams` to find what is a language's own; of what users wrote nothing is taken for that.
 
     Args:
         raw: string tensor `(values,)`; what is empty stays so.
         language: string tensor `(values,)` of tags, empty or `und` where none is known.
     """
     raw = tf.strings.regex_replace(raw, _MARK, " ")
-    return tf.where((language == "") | (language == "und") | (raw == ""), raw, tf.strings.join([language, _MARK, raw]))
+    return tf.where((language == "") | (language == UNDETERMINED) | (raw == ""), raw, tf.strings.join([language, _MARK, raw]))
 
 
 def learn_ngrams(texts, vocab_size=None):

@@ -159,6 +159,18 @@ def test_languages_that_nobody_named_have_no_n_grams_of_their_own(tmp_path):
         learn_features(dataset, ["text"], {"text": {"units": "ngrams", "by_language": True}})
 
 
+@pytest.mark.parametrize("by_language", [False, True])
+def test_a_mark_in_a_text_names_no_language(tmp_path, by_language):
+    """The character that separates a tag from its text may stand in what users write: nothing before it is lost, and it is no tag."""
+    rows = [{"text:en": "good\x1fday", "split": "train"}, {"text:de": "good day", "split": "train"}]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    dataset = ingest(tmp_path / "t.jsonl", tmp_path / "d", {"text": "text"}, progress=False, fractions=(1, 0, 0))
+    feature = learn_features(dataset, ["text"], {"text": {"units": "ngrams", "by_language": by_language}})[0]["text"]
+    marked, plain = (feature.featurize(feature.clean(tf.constant([text]), tf.constant(["en"]))[0]).numpy().tolist() for text in ("good\x1fday", "good day"))
+    assert feature.firsts[1] - 2 == 3 and feature.vocab_size == feature.firsts[2]  # good, day, and both; nothing stands in two texts of one language.
+    assert marked == plain and {2, 3, 4} <= set(marked)
+
+
 def test_room_for_many_scripts():
     """The usual number of subwords would not hold the characters."""
     texts = [chr(0x4E00 + number) + chr(0xAC00 + number) for number in range(4000)]
