@@ -135,6 +135,30 @@ def text(value, mask, seed, *, word_dropout=0.0):
     return tf.where(kept, value, 0), kept
 
 
+def subwords(value, parts, seed, *, split=0.0):
+    """Writes some subwords as several others that spell the same, so that a text is not always seen in the same ones.
+
+    Args:
+        value: int32 `(time,)`.
+        parts: of the feature, see `features.Text.parts`.
+        seed: int `(2,)`.
+        split: how often a subword that others spell is replaced by them, in one of the likeliest ways, each as often as another.
+
+    Returns:
+        Ragged int32 `(time, subwords)`: what stands in the place of each.
+
+    Source:
+        Kudo (2018), "Subword Regularization", section 3, for several segmentations of a text, of which the likeliest are drawn; Provilkov et al. (2020), "BPE-Dropout", section 3,
+        for a small chance of smaller subwords, each by itself.
+    """
+    ways, starts, counts = (tf.ragged.constant(parts[0], tf.int32, row_splits_dtype=tf.int64), *map(tf.constant, parts[1:]))
+    draw, count = _draws(seed), tf.gather(counts, value)
+    chance, which = (0.5 + 0.5 * draw(tf.shape(value)) for _ in range(2))
+    place = tf.minimum(tf.cast(which * tf.cast(count, tf.float32), tf.int32), count - 1)
+    apart = tf.gather(ways, tf.where((count > 0) & (chance < split), tf.gather(starts, value) + place, 0))
+    return tf.concat([apart, tf.ragged.boolean_mask(value[:, None], apart.row_lengths()[:, None] == 0)], 1)
+
+
 def drop_modalities(masks, seed, share):
     """Hides whole fields of items, so that a model learns to do without; one field that is there is always kept.
 
@@ -183,7 +207,7 @@ def mix(batch, inputs, labels, seed, alpha):
 
 
 _BENDS = 5  # Points that the curve of `gain` goes through.
-_KINDS = {"image": (image,), "audio": (audio, spectrogram), "text": (text,), "label": ()}
+_KINDS = {"image": (image,), "audio": (audio, spectrogram), "text": (text, subwords), "label": (), "again": (subwords,)}
 
 
 def check_options(augment, kinds):
@@ -191,7 +215,7 @@ def check_options(augment, kinds):
 
     Args:
         augment: dict of field to dict of the keyword arguments of the functions above.
-        kinds: dict of field to kind.
+        kinds: dict of field to kind, "again" for what is drawn once more.
 
     Raises:
         ValueError: for an unknown field or argument, listing the known ones.

@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from cross_modal.data import augment as augmenting
@@ -34,15 +35,16 @@ def batches(
         bucket_by: field whose length sorts items into batches of similar length, or None for batches of items at random.
         cache: whether featurized items stay in memory after the first pass.
         start: with a seed, number of batches to pass over, to go on where a run stopped.
-        augment: with a seed, dict of field to a dict of the keyword arguments of `augment.image`, `audio` and `spectrogram`, or `text`.
+        augment: with a seed, dict of field to a dict of the keyword arguments of `augment.image`, `audio` and `spectrogram`, or `text` and
+            `subwords`.
         modality_dropout: with a seed, how often each field of an item is hidden; one that is there always stays.
         mixup: with a seed, `alpha` of `augment.mix`, which mixes pictures, sounds and labels; 0 for none.
         oversample: with a seed, dict of field (a label, or another one for its languages), or of several such as `label*text` for each pair, to a power: 0 leaves the classes
             as they are, 1 shows the items of a rare one as often as those of the most common.
         weigh: with a seed, as `oversample`, but what is rare comes as often as before and has `weigh`, float32 `(batch,)`, the higher.
         drawn_first: with `draws`, dict of field to languages whose views are drawn before those of others.
-        again: dict of another name to a field, whose views are drawn once more under that name, by themselves, and are not augmented there; by the field's
-            feature, unless there is one of that name.
+        again: dict of another name to a field, whose views are drawn once more under that name, by themselves, and are not augmented there but for `augment.subwords` of
+            that name; by the field's feature, unless there is one of that name.
         choose: function from a dict of field to the languages of its views, int32 `(views,)`, and a seed `(2,)` to a dict of field to the places of those views that are
             drawn, in place of views at random; without a seed the same are drawn each time. With a seed the items of a batch have views of the same fields, so that the
             towers of others have next to nothing to do; an item of which nothing is drawn is in none.
@@ -70,7 +72,7 @@ def batches(
     if tokens is not None and (bucket_by is None or tokens < 1):
         raise ValueError(f"Expected `tokens` of at least 1, and a `bucket_by` whose steps they are. Received: tokens={tokens}, bucket_by={bucket_by}")
     augment = dict(augment) if seed is not None else {}
-    augmenting.check_options(augment, {name: feature.kind for name, feature in features.items()})
+    augmenting.check_options(augment, {name: "again" if name in again else feature.kind for name, feature in features.items()})
     items = dataset.items(split)
     if again:
         items = items.map(lambda item: {**item, **{name: item[field] for name, field in again.items()}})
@@ -80,6 +82,9 @@ def batches(
     # What is changed before it is featurized is featurized each time; without a cache all is, but only what is drawn.
     heard = {name: chosen for name, options in augment.items() if features[name].kind == "audio" and (chosen := augmenting.chosen(augmenting.audio, options))}
     early = [name for name in features if cache and name not in heard]
+    split = {name: chosen for name, options in augment.items() if (chosen := augmenting.chosen(augmenting.subwords, options))}
+    if whole := [name for name in split if not np.any(getattr(features[name], "parts", (None, None, 0))[2])]:
+        raise ValueError(f"Expected `augment` with `split` of texts in subwords. Received: {', '.join(whole)}, whose units have no parts")
     if cache:
         items = items.map(lambda item: _featurize(item, features, languages, early, raw), num_parallel_calls=_CORES).cache()
     if seed is not None:
@@ -95,7 +100,10 @@ def batches(
             drawn = _draw(item, step, features, draws, seed, first)
         for name, options in heard.items():
             drawn[name] = _heard(drawn[name], options, [seed, step * len(features) + list(features).index(name)])
-        return _place(_featurize(drawn, features, languages, [name for name in features if name not in early], raw), features, draws)
+        drawn = _featurize(drawn, features, languages, [name for name in features if name not in early], raw)
+        for name, options in split.items():
+            drawn[name] = _split(drawn[name], features[name], options, [seed, step * len(features) + list(features).index(name)])
+        return _place(drawn, features, draws)
 
     items = items.enumerate().map(draw, num_parallel_calls=_CORES)
     items = _batch(items, features, size, bucket_by, tokens, seed is not None, raw, by_presence=seed is not None and choose is not None and draws is not None)
@@ -189,6 +197,13 @@ def _heard(field, options, seed):
     places = tf.range(tf.size(field["value"]), dtype=tf.int64)
     changed = tf.map_fn(lambda pair: augmenting.audio(pair[0], [seed[0], seed[1] + 2**40 * pair[1]], **options), (field["value"], places), fn_output_signature=tf.string)
     return {**field, "value": changed, "key": _key(field["value"])}
+
+
+def _split(field, feature, options, seed):
+    """Writes subwords of texts that are featurized as several others."""
+    value = field["value"]
+    value = value.with_flat_values(augmenting.subwords(value.flat_values, feature.parts, seed, **options))
+    return {**field, "value": value.merge_dims(1, 2)[:, : feature.length]}
 
 
 def _rated(items, name, rate):

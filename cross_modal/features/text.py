@@ -15,6 +15,7 @@ from cross_modal.features.cleaning import Cleaner
 from cross_modal.features.feature import Feature
 
 _UNITS = {"subwords": "unigram", "characters": "char", "bytes": "char"}  # And the kind of SentencePiece model.
+_WAYS = 4  # In which a subword is spelled by others, at most.
 _SPACE = "\u2581"  # The sign that SentencePiece puts for a space.
 
 
@@ -81,6 +82,28 @@ class Text(Feature):
             said = bytes([int(piece[3:-1], 16)]) if model.is_byte(number) else piece.replace(_SPACE, " ").encode()
             found.append(b"" if model.is_control(number) or model.is_unknown(number) else said)
         return np.array(found, object)
+
+    @functools.cached_property
+    def parts(self):
+        """How subwords are spelled by others.
+
+        Returns:
+            Ways, a list of lists of at least two ids, but for the first, which is empty; and for each subword which of them is its first, and how many it has, the likeliest
+            four at most, int32 `(subwords,)`.
+        """
+        model, ways, counts = self._processor, [[]], []
+        pieces = [model.id_to_piece(number) for number in range(self.vocab_size)]
+        known = {piece: number for number, piece in enumerate(pieces) if not (model.is_control(number) or model.is_unknown(number) or model.is_byte(number))}
+        for piece in pieces:
+            best = [[(0.0, [])]]  # The likeliest ways to spell what ends at each letter.
+            for end in range(1, len(piece) + 1) if piece in known else ():
+                last = ((start, known[piece[start:end]]) for start in range(end) if piece[start:end] in known and end - start < len(piece))
+                found = [(score + model.get_score(number), [*before, number]) for start, number in last for score, before in best[start]]
+                best.append(sorted(found, reverse=True)[:_WAYS])
+            found = best[-1] if len(best) > 1 else []
+            ways += [way for _, way in found]
+            counts.append(len(found))
+        return ways, (1 + np.cumsum(counts) - counts).astype(np.int32), np.array(counts, np.int32)
 
     def config(self):
         return {"model": base64.b64encode(self.model).decode(), "length": self.length, **self.cleaner.config()}

@@ -194,6 +194,19 @@ def test_share_of_words_left_out():
     assert 0.25 < 1 - augment.text(np.ones((50, 40), np.int32), mask, SEED, word_dropout=0.3)[1].numpy().mean() < 0.35
 
 
+def test_subwords_by_hand():
+    """7 is 5 and 6 or 1, 2 and 3; 8 is 4 and 4; all others are nothing but themselves."""
+    parts = [[], [5, 6], [1, 2, 3], [4, 4]], np.array([0] * 7 + [1, 3], np.int32), np.array([0] * 7 + [2, 1], np.int32)
+    whole = augment.subwords(tf.constant([7, 1, 8]), parts, SEED, split=0.0)
+    assert whole.to_list() == [[7], [1], [8]]
+    found = augment.subwords(tf.constant([7, 1, 8] * 500), parts, SEED, split=1.0).to_list()
+    assert {tuple(one) for one in found[::3]} == {(5, 6), (1, 2, 3)} and found[1::3] == [[1]] * 500 and found[2::3] == [[4, 4]] * 500
+    assert 200 < found[::3].count([5, 6]) < 300
+    some = augment.subwords(tf.constant([8] * 1000), parts, SEED, split=0.3).to_list()
+    assert 250 < some.count([4, 4]) < 350 and some.count([8]) == 1000 - some.count([4, 4])
+    assert augment.subwords(tf.zeros([0], tf.int32), parts, SEED, split=0.5).to_list() == []
+
+
 def test_modalities_are_hidden_but_never_all():
     draw = np.random.default_rng(0)
     masks = {name: draw.uniform(size=(500, 1, 3)) < 0.5 for name in "abc"}
@@ -220,14 +233,15 @@ def test_mix_by_hand():
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"photo": {}}, "`augment` to name fields among image, text. Received: photo"),
+        ({"photo": {}}, "`augment` to name fields among image, text, target. Received: photo"),
         ({"image": {"word_dropout": 0.1}}, "`augment` of image to have keys among crop, scale, rotation, .*Received: word_dropout"),
-        ({"text": {"flip": True}}, "`augment` of text to have keys among word_dropout. Received: flip"),
+        ({"text": {"flip": True}}, "`augment` of text to have keys among word_dropout, split. Received: flip"),
+        ({"target": {"word_dropout": 0.1}}, "`augment` of target to have keys among split. Received: word_dropout"),
     ],
 )
 def test_what_is_unknown_is_told_with_what_is_known(options, words):
     with pytest.raises(ValueError, match=words):
-        augment.check_options(options, {"image": "image", "text": "text"})
+        augment.check_options(options, {"image": "image", "text": "text", "target": "again"})
 
 
 def test_bands_move_up_and_down_by_a_share_of_their_height():

@@ -279,6 +279,37 @@ def test_without_a_seed_nothing_is_augmented(made):
     same(taken(3, listed(made, size=6)), taken(3, listed(made, size=6, augment={"text": {"word_dropout": 0.9}}, modality_dropout=1.0)))
 
 
+def test_subwords_are_split_and_say_the_same(made):
+    """Also of what is drawn once more; other ones each time, the same in each run, before texts are sorted by length."""
+    _, features, _ = made
+    options = {"size": 6, "draws": {"text": 2, "image": 1, "label": 1, "target": 1}, "seed": 5, "again": {"target": "text"}, "bucket_by": "target", "cache": True}
+    changed = {**options, "augment": {"text": {"split": 0.4}, "target": {"split": 0.8}}}
+    first = taken(20, listed(made, **changed))
+    same(first[:6], taken(6, listed(made, **changed)))
+    same(first[3:6], taken(3, listed(made, start=3, **changed)))
+    same(first[:6], taken(6, listed(made, **{**changed, "cache": False})))
+    for split in ("text", "target"):
+        ways = {}
+        for batch in first:
+            value, key = (batch[split][name].reshape(-1, *batch[split][name].shape[2:]) for name in ("value", "key"))
+            for ids, raw, text in zip(value, key, features["text"].detokenize(value).numpy()):
+                if (ids > 0).sum() < 250:  # What is cut is cut elsewhere.
+                    ways.setdefault(raw, []).append((tuple(ids[ids > 0]), text))
+        assert all(len({text for _, text in one}) == 1 for one in ways.values()) and max(len({ids for ids, _ in one}) for one in ways.values()) > 1
+    plain = taken(20, listed(made, **options))
+    length = {name: sum(batch[name]["mask"].sum() for batch in first) / sum(batch[name]["mask"].sum() for batch in plain) for name in ("text", "target")}
+    assert min(length.values()) > 1.0 and max(batch["text"]["mask"].sum(-1).max() for batch in first) <= 250
+
+
+def test_what_has_no_parts_is_not_split(made):
+    dataset, features, languages = made
+    letters = learn_features(dataset, ["text"], {"text": {"units": "characters"}})[0]["text"]
+    for chosen, again in (({"text": letters}, {}), ({"text": features["text"], "target": features["label"]}, {"target": "label"})):
+        name = list(chosen)[-1]
+        with pytest.raises(ValueError, match=f"`augment` with `split` of texts in subwords. Received: {name}, whose units have no parts"):
+            batches(dataset, "train", chosen, languages, 4, seed=0, again=again, augment={name: {"split": 0.1}})
+
+
 def test_rare_classes_are_shown_as_often_as_common_ones(made):
     def counts(**options):
         found = [

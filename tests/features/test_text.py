@@ -157,3 +157,35 @@ def test_extended_subwords_keep_the_ids_of_what_was_there(model, text):
     assert features.extend_subwords(model, texts, 1).startswith(model)
     with pytest.raises(ValueError, match="Expected `more` to be at least 1 subword. Received: more=0"):
         features.extend_subwords(model, texts, 0)
+
+
+def test_parts_spell_what_they_stand_for(text):
+    """The likeliest four of all ways there are, tried one by one."""
+    model, (ways, starts, counts) = text._processor, text.parts
+    pieces = [model.id_to_piece(number) for number in range(text.vocab_size)]
+    known = {piece: number for number, piece in enumerate(pieces) if number > 3 and not model.is_byte(number)}
+
+    def spelled(rest):
+        return [[known[rest[:end]], *after] for end in range(1, len(rest) + 1) if rest[:end] in known for after in spelled(rest[end:])] if rest else [[]]
+
+    assert ways[0] == [] and counts.max() > 1 and counts.sum() == len(ways) - 1
+    for number, (piece, start, count) in enumerate(zip(pieces, starts, counts)):
+        every = [way for way in spelled(piece) if len(way) > 1] if piece in known else []
+        chances = sorted((sum(map(model.get_score, way)) for way in every), reverse=True)[:4]
+        assert all(way in every for way in ways[start : start + count]), number
+        assert [sum(map(model.get_score, way)) for way in ways[start : start + count]] == pytest.approx(chances)
+
+
+def test_parts_by_hand():
+    """Of letters a, b and c, and the words that they make up."""
+    feature = features.Text(features.learn_subwords(["ab abc"] * 50, 267))
+    number = feature._processor.piece_to_id
+    ways, starts, counts = feature.parts
+    found = {tuple(way) for way in ways[starts[number("▁ab")] :][: counts[number("▁ab")]]}
+    assert number("▁ab") > 3 and found == {tuple(map(number, way)) for way in (["▁a", "b"], ["▁", "a", "b"], ["▁", "ab"]) if all(number(one) > 3 for one in way)} != set()
+    assert counts[number("a")] == counts[number("<0x61>")] == counts[1] == 0
+
+
+@pytest.mark.parametrize("units", ["characters", "bytes"])
+def test_small_units_have_no_parts(units):
+    assert not features.Text(features.learn_subwords(CORPUS, units=units)).parts[2].any()
