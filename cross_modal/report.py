@@ -109,6 +109,7 @@ def history_picture(history, path):
         if name in columns.dtype.names:
             axis.plot(np.atleast_1d(columns["epoch"]), np.atleast_1d(columns[name]), label=label)
     axis.set(xlabel="epoch", ylabel="loss")
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend()
     figure.tight_layout()
     figure.savefig(path, dpi=130)

@@ -85,7 +85,8 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
         options: of `training.fit`; `freeze` and `paces` count for the models with transfer alone.
 
     Returns:
-        List of dicts: `per_class`, `transfer`, whether with; `merit`, mean over the seeds, `sd`, and `interval` of the mean, 95 % by Student's t.
+        List of dicts: `per_class`, `transfer`, whether with; `merit`, mean over the seeds, `sd`, and `interval` of the mean, 95 % by Student's t, as far
+        as it is between 0 and 1.
 
     Raises:
         ValueError: if the dataset lacks the label, or it has no class with as many items, or there is nothing to start from.
@@ -113,7 +114,7 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
             merits = [kept.of(size, transfer, seed)["merit"] for seed in range(seeds)]
             row = {"per_class": size, "transfer": transfer, "merit": float(np.mean(merits)), "sd": float(np.std(merits)), "interval": None}
             if seeds > 1 and row["sd"] > 0:
-                row["interval"] = [float(one) for one in scipy.stats.t.interval(0.95, seeds - 1, row["merit"], scipy.stats.sem(merits))]
+                row["interval"] = np.clip(scipy.stats.t.interval(0.95, seeds - 1, row["merit"], scipy.stats.sem(merits)), 0.0, 1.0).tolist()
             rows.append(row)
     return rows
 
