@@ -4,6 +4,7 @@ from cross_modal.layers.adapter import LanguageAdapter as LanguageAdapter
 from cross_modal.layers.decoder import Decoder as Decoder
 from cross_modal.layers.decoder import RecurrentDecoder as RecurrentDecoder
 from cross_modal.layers.decoder import TransformerDecoder as TransformerDecoder
+from cross_modal.layers.descriptors import Descriptors as Descriptors
 from cross_modal.layers.embedding import LanguageEmbedding as LanguageEmbedding
 from cross_modal.layers.embedding import PositionEmbedding as PositionEmbedding
 from cross_modal.layers.latent import GaussianSample as GaussianSample

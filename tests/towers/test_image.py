@@ -20,9 +20,10 @@ def _png(seed):
         functools.partial(towers.image.cnn, normalization="layer"),
         functools.partial(towers.image.resnet, widths=(4, 8, 8), depth=1),
         functools.partial(towers.image.resnet, widths=(4, 8), depth=1, stem=2),
+        functools.partial(towers.image.resnet, widths=(4, 8), depth=1, descriptors=4),
         functools.partial(towers.image.unet, widths=(4, 8), up=2),
     ],
-    ids=["mlp", "cnn", "cnn, layer", "resnet", "resnet, stem", "unet"],
+    ids=["mlp", "cnn", "cnn, layer", "resnet", "resnet, stem", "resnet, descriptors", "unet"],
 )
 def test_keeps_its_contract(tower):
     testing.check_tower(tower, features.Image((8, 20), 1), [_png(0), _png(1)])
@@ -41,9 +42,10 @@ def test_number_of_cells():
         "mlp": towers.image.mlp(feature, 8, "a"),
         "cnn": towers.image.cnn(feature, 8, "b", widths=(4, 4)),
         "resnet": towers.image.resnet(feature, 8, "c", widths=(4, 4, 4)),
+        "described": towers.image.resnet(feature, 8, "e", widths=(4, 4, 4), descriptors=4),
         "unet": towers.image.unet(feature, 8, "d", widths=(4, 4, 4), up=2),
     }
-    assert {name: model.output["states"].shape[1] for name, model in cells.items()} == {"mlp": 1, "cnn": 4 * 6, "resnet": 4 * 6, "unet": 8 * 12}
+    assert {name: model.output["states"].shape[1] for name, model in cells.items()} == {"mlp": 1, "cnn": 4 * 6, "resnet": 4 * 6, "described": 4 * 6 + 1, "unet": 8 * 12}
 
 
 def test_an_absent_picture_does_not_count_in_the_statistics():
