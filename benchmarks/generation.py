@@ -37,7 +37,7 @@ _LEFT_OUT = {"options.dropout": 0.15, "towers.text.dropout": 0.15, "decoder.drop
 MANY = {**TRANSLATION, **TRANSFORMER, **_LEFT_OUT, "training.epochs": 42, "training.warmup": 0.1, "training.schedule": "cosine"}
 SHORT = {**TRANSFORMER, "training.epochs": 10, "training.warmup": 0.1, "training.schedule": "cosine", "training.ema": 0.99}
 LSTM = {"options.dim": 256, "towers.text": {"kind": "lstm", "depth": 1, "dropout": 0.3}, "decoder": {"kind": "lstm", "depth": 1, "dropout": 0.3}}
-LONG = {**LSTM, "training.epochs": 38, "training.warmup": 0.158, "training.augment": {"text": {"split": 0.15}, "target": {"split": 0.1}}}
+LONG = {**LSTM, "training.epochs": 38, "training.warmup": 0.158}
 CAPTIONS = {
     "features": {"image": {"size": [64, 64], "fit": "stretch"}, "text": {"length": 32, "vocab_size": 3000, "fold_case": True}},
     "towers.image": {"kind": "resnet", "stem": 2, "depth": 1, "dropout": 0.2},

@@ -24,11 +24,11 @@ from cross_modal.report import retrieval_picture
 from cross_modal.serving import ask
 
 PHOTOS = {
-    "features": {"image": {"size": [64, 64], "fit": "stretch"}, "text": {"length": 32, "vocab_size": 4000, "fold_case": True}},
-    "towers.image": {"kind": "resnet", "stem": 2, "depth": 1, "dropout": 0.2},
+    "features": {"image": {"size": [128, 128], "fit": "stretch"}, "text": {"length": 32, "vocab_size": 4000, "fold_case": True}},
+    "towers.image": {"kind": "resnet", "stem": 4, "depth": 1, "dropout": 0.2, "descriptors": 512},
     "towers.text": {"kind": "bag", "dropout": 0.2},
     "options": {"views": {"text": 5}, "weights": {"text:*->text:*": 0.1}, "dim": 256, "embedding": 256, "dropout": 0.2, "temperature": 0.125},
-    "training": {"epochs": 120, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 0.1, "ema": 0.99, "precision": "mixed_bfloat16"},
+    "training": {"epochs": 80, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 0.1, "ema": 0.99, "precision": "mixed_bfloat16"},
     "training.augment.image": {"crop": 0.35, "rotation": 5, "flip": True, "brightness": 0.2, "contrast": 0.3, "saturation": 0.3, "erase": 0.3},
     "training.augment.text": {"word_dropout": 0.2},
 }
