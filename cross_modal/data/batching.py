@@ -93,16 +93,19 @@ def batches(
 
     first = {name: (tags, languages.featurize(tf.constant(list(tags)))) for name, tags in dict(drawn_first).items() if tags and draws is not None}
 
+    def own_seed(step, name):
+        return [seed, step * len(features) + list(features).index(name)]
+
     def draw(step, item):
         if choose is not None and draws is not None:
             drawn = _chosen(item, step, features, languages, choose, seed or 0)
         else:
             drawn = _draw(item, step, features, draws, seed, first)
         for name, options in heard.items():
-            drawn[name] = _heard(drawn[name], options, [seed, step * len(features) + list(features).index(name)])
+            drawn[name] = _heard(drawn[name], options, own_seed(step, name))
         drawn = _featurize(drawn, features, languages, [name for name in features if name not in early], raw)
         for name, options in split.items():
-            drawn[name] = _split(drawn[name], features[name], options, [seed, step * len(features) + list(features).index(name)])
+            drawn[name] = _split(drawn[name], features[name], options, own_seed(step, name))
         return _place(drawn, features, draws)
 
     items = items.enumerate().map(draw, num_parallel_calls=_CORES)
