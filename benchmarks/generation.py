@@ -43,7 +43,7 @@ CAPTIONS = {
     "towers.image": {"kind": "resnet", "stem": 2, "depth": 1, "dropout": 0.2},
     "decoder": {"kind": "transformer", "depth": 2, "mlp_dim": 512, "dropout": 0.3},
     "options": {"dim": 256, "dropout": 0.3, "length": 32},
-    "training": {"epochs": 120, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 0.1, "ema": 0.999, "precision": "mixed_bfloat16"},
+    "training": {"epochs": 120, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 0.1, "ema": 0.999, "precision": "auto"},
     "training.augment.image": {"crop": 0.35, "rotation": 5, "flip": True, "brightness": 0.2, "contrast": 0.3, "saturation": 0.3, "erase": 0.3},
 }
 DIGITS = {

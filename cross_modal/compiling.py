@@ -1,8 +1,37 @@
-"""XLA for functions of batches of any size."""
+"""What a device is fast at: XLA for functions of batches of any size, and bfloat16."""
+
+import pathlib
 
 import tensorflow as tf
 
 _SHORTEST = 16  # Steps.
+_PROCESSOR = pathlib.Path("/proc/cpuinfo")
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # What processors that compute it say of themselves on Linux.
+_AMPERE = (8, 0)  # The first GPUs that do.
+
+
+def precision_for(wanted):
+    """Chooses the precision of a model by the device that trains it.
+
+    Args:
+        wanted: Keras dtype policy, or "auto" for "mixed_bfloat16" where that is fast, and "float32" elsewhere.
+
+    Returns:
+        The dtype policy. It is told where bfloat16 is asked for and slow.
+    """
+    if wanted == "auto":
+        return "mixed_bfloat16" if _computes_bfloat16() else "float32"
+    if wanted == "mixed_bfloat16" and not _computes_bfloat16():
+        print("mixed_bfloat16: this device has no instructions for it; convolutions may take ten times as long as in float32. precision=auto takes what is fast.", flush=True)
+    return wanted
+
+
+def _computes_bfloat16():
+    if tf.config.list_physical_devices("TPU"):
+        return True
+    if found := tf.config.list_physical_devices("GPU"):
+        return (tf.config.experimental.get_device_details(found[0]).get("compute_capability") or _AMPERE) >= _AMPERE
+    return _PROCESSOR.exists() and not _BFLOAT16.isdisjoint(_PROCESSOR.read_text(errors="replace").split())
 
 
 def compiled(function, timed):

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from cross_modal import transfer
 from cross_modal.callbacks import SCHEDULES, Freeze, LateDropout, Schedule
+from cross_modal.compiling import precision_for
 from cross_modal.data import batches
 from cross_modal.distilling import Teacher
 
@@ -45,7 +46,7 @@ def fit(
         weight_decay: of the optimizer.
         clipnorm: largest norm of each weight's gradient, or None.
         ema: momentum of the moving average of the weights (Polyak), such as 0.999, that is validated and saved in their place; None for none.
-        precision: Keras dtype policy, such as "mixed_bfloat16" on a GPU.
+        precision: Keras dtype policy, or "auto" for "mixed_bfloat16" where the device is fast at it and "float32" elsewhere.
         patience: epochs without a lower validation loss before the end; None for never.
         bucket_by: see `batches`.
         batch_tokens: with `bucket_by`, steps of that field in a batch, padding included, in place of `batch_size`: no batch takes longer than another. An epoch has as many batches
@@ -95,7 +96,7 @@ def fit(
         for generator, value in zip(_seed_generators(model), state["seeds"], strict=True):
             generator.assign(value)
     else:
-        model = _build(task, precision)
+        model = _build(task, precision_for(precision))
         for part in transfer.start_from(model, start_from or {}, task.features, task.languages.names):
             skipped = f"; not {', '.join(part['skipped'][:5])}{', ...' if len(part['skipped']) > 5 else ''}" if part["skipped"] else ""
             skipped = f"; {', '.join(part['reshaped'])} in part{skipped}" if part["reshaped"] else skipped
