@@ -25,6 +25,7 @@ _TASKS = {
 _TOWERS = {"image": "cnn", "text": "lstm", "audio": "crnn"}
 _FIELDS = {"towers": (towers, _TOWERS), "decoders": (decoders, {"image": "deconv", "text": "gru", "audio": "deconv"})}  # Parts of each field, and those taken where none is named.
 _INPUTS = tuple(_TOWERS)
+_UNORDERED = "ngrams", "descriptors"  # Units of a feature that have a tower of their own, of the same name.
 _MODULES = {"fusion": (fusion, "concat"), "decoder": (decoders.text, "transformer")}  # And the part that is taken where a task of the user's names none of it.
 _RESERVED = {"features", "languages", *_FIELDS, *_MODULES}  # Of the arguments of a task those that are no options.
 
@@ -135,7 +136,8 @@ def resolve(config):
         _check_keys(config.get(group) or {}, inputs, group)
         for name in inputs:
             part, field = dict((config.get(group) or {}).get(name) or {}), dataset.fields[name].kind
-            part.setdefault("kind", "ngrams" if group == "towers" and features[name].get("units") == "ngrams" else usual[field])
+            units = features[name].get("units") if group == "towers" else None
+            part.setdefault("kind", units if units in _UNORDERED else usual[field])
             function = _named(part["kind"], _parts(getattr(module, field)), f"{group}.{name}.kind")
             full[group][name] = {"kind": part.pop("kind"), **_filled(function, part, f"{group}.{name}", {"feature", "dim", "name", "languages"})}
     for key, (module, usual) in _MODULES.items():

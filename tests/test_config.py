@@ -27,6 +27,13 @@ def test_n_grams_have_a_tower_of_their_own(dataset):
     assert type(config.make_features(full)[0]["text"]).__name__ == "NGrams"
 
 
+def test_descriptors_have_a_tower_of_their_own(dataset):
+    full = config.resolve({"dataset": str(dataset.path), "task": "classification", "features": {"image": {"units": "descriptors", "patches": 4}, "parity": None}})
+    assert full["towers"] == {"image": {"kind": "descriptors", "widths": [512], "dropout": 0.2}}
+    with pytest.raises(config.ConfigError, match="size"):
+        config.make_features(config.set_keys(full, ["features.image.size=[8, 8]"]))
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [

@@ -199,7 +199,7 @@ def mix(batch, inputs, labels, seed, alpha):
     batch = dict(batch)
     for name in inputs:
         value, mask = batch[name]["value"], batch[name]["mask"]
-        own = tf.reshape(share, (-1, *[1] * (value.shape.rank - 1)))
+        own = tf.cast(tf.reshape(share, (-1, *[1] * (value.shape.rank - 1))), value.dtype)
         batch[name] = {**batch[name], "value": own * value + (1.0 - own) * tf.gather(value, order), "mask": mask | tf.gather(mask, order)}
     for name in labels:
         batch[name] = {**batch[name], "other": tf.gather(batch[name]["value"], order), "share": share}

@@ -85,6 +85,8 @@ def batches(
     split = {name: chosen for name, options in augment.items() if (chosen := augmenting.chosen(augmenting.subwords, options))}
     if whole := [name for name in split if not np.any(getattr(features[name], "parts", (None, None, 0))[2])]:
         raise ValueError(f"Expected `augment` with `split` of texts in subwords. Received: {', '.join(whole)}, whose units have no parts")
+    if whole := [name for name in augment if features[name].kind == "image" and features[name].spec.shape.rank != 3]:
+        raise ValueError(f"Expected no `augment` of pictures that are described, and no pixels any more. Received: augment of {', '.join(whole)}")
     if cache:
         items = items.map(lambda item: _featurize(item, features, languages, early, raw), num_parallel_calls=_CORES).cache()
     if seed is not None:

@@ -5,7 +5,22 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from cross_modal.features import Audio, Cleaner, Image, Label, Language, NGrams, Text, extend_subwords, learn_ngrams, learn_subwords, mark_language, weigh_ngrams
+from cross_modal.features import (
+    Audio,
+    Cleaner,
+    Descriptors,
+    Image,
+    Label,
+    Language,
+    NGrams,
+    Text,
+    extend_subwords,
+    learn_descriptors,
+    learn_ngrams,
+    learn_subwords,
+    mark_language,
+    weigh_ngrams,
+)
 from cross_modal.features.label import UNDETERMINED
 
 _LARGEST = 64  # Pixels of the longer side of pictures, where nothing else is asked for: what two cores can train on.
@@ -19,7 +34,8 @@ def learn_features(dataset, fields=None, options=()):
         dataset: `Dataset`.
         fields: names of the fields; None for all.
         options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64, and
-            its `channels` are 1 where the first 100 pictures are all grey. For text also `vocab_size` and `units`, of which `ngrams` makes an `NGrams`, weighed by the label
+            its `channels` are 1 where the first 100 pictures are all grey; with `units: descriptors` it is a `Descriptors`, of as many `patches` as are given, else 800. For
+            text also `vocab_size` and `units`, of which `ngrams` makes an `NGrams`, weighed by the label
             `weigh_by` if it is given, and with `by_language` also of what is each language's own; `stop_words` may be a list of languages, or True for those of the field, whose
             usual words are taken; or `like`, another field of texts, to have the same subwords, which are then learned of both, and be cleaned alike. With `known`, a `Feature`
             of an earlier run is taken as it is, but for what else is given; of texts that may be `extend`, most subwords to be added for these texts, see `extend_subwords`.
@@ -68,6 +84,10 @@ def _feature(dataset, name, options, others=()):
         counts = dataset.describe()["labels"].get(name, {}).get("train", {})
         return Label(dataset.fields[name].labels, [counts.get(label, 0) for label in dataset.fields[name].labels], **options)
     if kind == "image":
+        if (units := options.pop("units", "pixels")) == "descriptors":
+            return Descriptors(**learn_descriptors((raw for raw, _ in dataset.values("train", name)), **options))
+        if units != "pixels":
+            raise ValueError(f"Expected `units` of {name} to be pixels or descriptors. Received: units={units}")
         return Image(**{**_seen(dataset, name, options), **options})
     return Audio(**options)
 

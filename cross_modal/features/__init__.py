@@ -2,6 +2,8 @@
 
 from cross_modal.features.audio import Audio as Audio
 from cross_modal.features.cleaning import Cleaner as Cleaner
+from cross_modal.features.descriptors import Descriptors as Descriptors
+from cross_modal.features.descriptors import learn_descriptors as learn_descriptors
 from cross_modal.features.feature import Feature as Feature
 from cross_modal.features.feature import featurize_batch as featurize_batch
 from cross_modal.features.feature import featurize_views as featurize_views

@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import cv2
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cross_modal import features
 from cross_modal.data import batches, ingest, learn_features
 from cross_modal.data.batching import length_for
 from cross_modal.data.media import encode_wav
@@ -273,6 +275,15 @@ def test_augmentation_is_repeatable_and_can_be_gone_on_with(made):
     assert all((a["id"] == b["id"]).all() and (a["text"]["key"] == b["text"]["key"]).all() for a, b in zip(first, plain))
     assert sum(a["text"]["mask"].sum() for a in first) < 0.7 * sum(b["text"]["mask"].sum() for b in plain)
     assert any(np.abs(a["image"]["value"] - b["image"]["value"]).max() > 0.05 for a, b in zip(first, plain))
+
+
+def test_pictures_without_pixels_are_not_augmented(dataset):
+    known = {"image": features.Descriptors(**features.learn_descriptors([raw for raw, _ in itertools.islice(dataset.values("train", "image"), 3)], patches=2))}
+    languages = features.Language([])
+    x = next(iter(batches(dataset, "validation", known, languages, 4, seed=0)))["image"]
+    assert x["value"].shape[-1] == 3772 + 9 * 2 and x["value"].dtype == tf.float16
+    with pytest.raises(ValueError, match="no pixels any more. Received: augment of image"):
+        batches(dataset, "train", known, languages, 4, seed=0, augment={"image": {"flip": True}})
 
 
 def test_without_a_seed_nothing_is_augmented(made):

@@ -37,6 +37,13 @@ def test_each_field_gets_its_feature(mixed):
     assert found["label"].names == ["even", "odd", "prime"]
 
 
+def test_pictures_are_described_where_that_is_asked(mixed):
+    feature = learn_features(mixed, ["image"], {"image": {"units": "descriptors", "patches": 3}})[0]["image"]
+    assert type(feature) is features.Descriptors and feature.spec.shape == (3772 + 9 * 3,)
+    with pytest.raises(ValueError, match="`units` of image to be pixels or descriptors. Received: units=patches"):
+        learn_features(mixed, ["image"], {"image": {"units": "patches"}})
+
+
 def test_fields_asked_for_in_their_order(mixed):
     found, languages = learn_features(mixed, ["label", "audio"])
     assert list(found) == ["label", "audio"] and languages.names == ["und", "tr"]

@@ -29,6 +29,24 @@ def test_keeps_its_contract(tower):
     testing.check_tower(tower, features.Image((8, 20), 1), [_png(0), _png(1)])
 
 
+@pytest.fixture(scope="module")
+def described():
+    return features.Descriptors(**features.learn_descriptors([_png(0), _png(1)], patches=3))
+
+
+@pytest.mark.parametrize("tower", [towers.image.descriptors, functools.partial(towers.image.descriptors, widths=(8, 4), dropout=0.0), towers.image.mlp])
+def test_towers_of_descriptors_keep_their_contract(tower, described):
+    testing.check_tower(tower, described, [_png(0), _png(1)])
+
+
+@pytest.mark.parametrize("tower", [towers.image.cnn, towers.image.resnet, towers.image.unet])
+def test_towers_and_features_that_do_not_fit_are_told(tower, described):
+    with pytest.raises(ValueError, match="feature of pixels; .* Received: Descriptors"):
+        tower(described, 8, "image")
+    with pytest.raises(ValueError, match="feature of descriptors .* tower descriptors of photo. Received: Image"):
+        towers.image.descriptors(features.Image((8, 20)), 8, "photo")
+
+
 def test_no_convolution_of_one_pixel_has_strides():
     """Its gradient on a processor writes where it should not, which ends the process, once in a while."""
     for tower in (towers.image.cnn, towers.image.resnet, functools.partial(towers.image.resnet, stem=2), towers.image.unet):
