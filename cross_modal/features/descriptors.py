@@ -16,7 +16,8 @@ _HISTOGRAMS = _DIRECTIONS * (_GRID**2 + 4**2) + _COLOURS * (1 + 4**2) + _TEXTURE
 _SMALL, _PATCH, _PLACES = 48, 6, 3  # Pixels of the square that patches are of, and of a patch; places along the side.
 _FAINT = (10 / 255) ** 2  # Added to the variance of a patch, so that the noise of a plain one is not taken for something.
 _LEARNED, _OF_ONE = 200_000, 500  # Patches that filters are learned from, and most of one picture.
-_MEASURED = 1_000  # Pictures that means and deviations are of.
+_LOOKED_AT, _MEASURED = 10_000, 1_000  # Pictures that are learned from, and those of them that means and deviations are of.
+_MOST = 10.0  # Deviations from the mean: what hardly any picture has is not to drown the rest of one that has it.
 
 
 class Descriptors(Feature):
@@ -32,9 +33,9 @@ class Descriptors(Feature):
         deviations: base64 of float32 `(size,)`, deviations from it.
 
     Returns:
-        `featurize` returns float16 `(size,)`, normalised by means and deviations: 9 directions of gradients in 8 x 8 cells of the picture at 128 pixels, and in 4 x 4 at half that
-        size; 108 hues, saturations and brightnesses of that in the whole and in 4 x 4 cells; 256 local binary patterns in 2 x 2 cells, all three as square roots of shares; the
-        colours at 8 x 8; and how much of each kind of patch there is in 3 x 3 places of the picture at 48 pixels. A file that is no picture raises
+        `featurize` returns float16 `(size,)`, normalised by means and deviations, and at most 10 of these: 9 directions of gradients in 8 x 8 cells of the picture at 128 pixels,
+        and in 4 x 4 at half that size; 108 hues, saturations and brightnesses of that in the whole and in 4 x 4 cells; 256 local binary patterns in 2 x 2 cells, all three as square
+        roots of shares; the colours at 8 x 8; and how much of each kind of patch there is in 3 x 3 places of the picture at 48 pixels. A file that is no picture raises
         `tf.errors.InvalidArgumentError`.
 
     Source:
@@ -54,7 +55,7 @@ class Descriptors(Feature):
 
     def featurize(self, raw):
         found = _described(_decoded(raw), self._filters, self._offsets)
-        return tf.ensure_shape(tf.cast((found - self._means) / self._deviations, tf.float16), self.spec.shape)
+        return tf.ensure_shape(tf.cast(tf.clip_by_value((found - self._means) / self._deviations, -_MOST, _MOST), tf.float16), self.spec.shape)
 
     def config(self):
         return dict(self._given)
@@ -64,7 +65,7 @@ def learn_descriptors(pictures, patches=800, seed=0):
     """Learns which kinds of patches there are in pictures, and the mean and deviation of what describes them.
 
     Args:
-        pictures: iterable of bytes of encoded pictures.
+        pictures: iterable of bytes of encoded pictures, of which the first 10,000 are looked at.
         patches: number of kinds.
         seed: of what is drawn.
 
@@ -79,7 +80,7 @@ def learn_descriptors(pictures, patches=800, seed=0):
     """
     from sklearn.cluster import MiniBatchKMeans
 
-    pictures = list(pictures)
+    pictures = list(itertools.islice(pictures, _LOOKED_AT))
     if len(pictures) < 2 or patches < 1:
         raise ValueError(f"Expected at least two pictures to learn `patches` from, and at least one of these. Received: {len(pictures)} pictures, patches={patches}")
     draw = np.random.default_rng(seed)
