@@ -34,8 +34,8 @@ class Descriptors(Feature):
 
     Returns:
         `featurize` returns float16 `(size,)`, normalised by means and deviations, and at most 10 of these: 9 directions of gradients in 8 x 8 cells of the picture at 128 pixels,
-        and in 4 x 4 at half that size; 108 hues, saturations and brightnesses of that in the whole and in 4 x 4 cells; 256 local binary patterns in 2 x 2 cells, all three as square
-        roots of shares; the colours at 8 x 8; and how much of each kind of patch there is in 3 x 3 places of the picture at 48 pixels. A file that is no picture raises
+        and in 4 x 4 at half that size; 108 hues, saturations and brightnesses of that in the whole and in 4 x 4 cells; 256 local binary patterns in 2 x 2 cells, all three as
+        square roots of shares; the colours at 8 x 8; and how much of each kind of patch there is in 3 x 3 places of the picture at 48 pixels. A file that is no picture raises
         `tf.errors.InvalidArgumentError`.
 
     Source:
