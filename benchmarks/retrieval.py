@@ -49,10 +49,10 @@ STAMPS = {
     "towers.image": {"kind": "resnet", "widths": [32, 64, 128], "depth": 1, "stem": 2},
     "towers.text": {"kind": "gru"},
     "towers.audio": {"kind": "crnn", "widths": [32, 64]},
-    "options": {"views": {"text": 4}, "routes": ["*->*", "!text:ja->*", "text:ja->text:en", "!audio:ro->image"], "weights": {"image->audio:*": 4}},
-    "training": {"epochs": 150, "batch_size": 64, "ema": 0.99},
+    "options": {"views": {"text": 4}, "routes": ["*->*", "!text:ja->*", "text:ja->text:en", "!audio:ro->image"], "weights": {"image->audio:*": 0.1}},
+    "training": {"epochs": 180, "batch_size": 64, "ema": 0.99},
     "training.augment.image": {"crop": 0.6, "rotation": 10, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
-    "training.augment.audio": {"time_mask": 0.1, "bin_mask": 0.15},
+    "training.augment.audio": {"time_mask": 0.15, "bin_mask": 0.2, "warp": 0.1},
     "training.augment.text": {"word_dropout": 0.1},
 }
 EMOJI = {
