@@ -12,7 +12,6 @@ from cross_modal.features.feature import Feature
 _SIDE = 128  # Pixels of the square that histograms are of.
 _GRID = 8  # Cells along its side.
 _DIRECTIONS, _COLOURS, _TEXTURES = 9, 12 * 3 * 3, 2**8
-_HISTOGRAMS = _DIRECTIONS * (_GRID**2 + 4**2) + _COLOURS * (1 + 4**2) + _TEXTURES * 2**2 + 3 * _GRID**2
 _SMALL, _PATCH, _PLACES = 48, 6, 3  # Pixels of the square that patches are of, and of a patch; places along the side.
 _FAINT = (10 / 255) ** 2  # Added to the variance of a patch, so that the noise of a plain one is not taken for something.
 _LEARNED, _OF_ONE = 200_000, 500  # Patches that filters are learned from, and most of one picture.
