@@ -1,6 +1,5 @@
 """Encoded image bytes to what is known of a picture without labels: histograms, and how much it is like patches of other pictures."""
 
-import base64
 import itertools
 import math
 
@@ -8,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from cross_modal.features.feature import Feature
+from cross_modal.features.packing import packed, unpacked
 
 _SIDE = 128  # Pixels of the square that histograms are of.
 _GRID = 8  # Cells along its side.
@@ -48,8 +48,8 @@ class Descriptors(Feature):
     def __init__(self, filters, offsets, means, deviations):
         super().__init__(name="descriptors")
         self._given = {"filters": filters, "offsets": offsets, "means": means, "deviations": deviations}
-        self._filters = _unpacked(filters, "<f2").reshape(_PATCH, _PATCH, 3, -1).astype(np.float32)
-        self._offsets, self._means, self._deviations = (_unpacked(one, "<f4") for one in (offsets, means, deviations))
+        self._filters = unpacked(filters, "<f2").reshape(_PATCH, _PATCH, 3, -1).astype(np.float32)
+        self._offsets, self._means, self._deviations = (unpacked(one, "<f4") for one in (offsets, means, deviations))
         self.spec = tf.TensorSpec((len(self._means),), tf.float16)
 
     def featurize(self, raw):
@@ -93,16 +93,12 @@ def learn_descriptors(pictures, patches=800, seed=0):
     lengths = np.linalg.norm(white, axis=1, keepdims=True)
     found = MiniBatchKMeans(min(patches, len(white)), batch_size=4096, max_iter=10, n_init=1, random_state=seed).fit(white / np.maximum(lengths, 1e-6)).cluster_centers_
     found = whitening @ (found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)).T  # (6 * 6 * 3, patches)
-    offsets, filters = -(mean @ found).astype("<f4"), (found - found.mean(axis=0)).astype("<f2")  # The mean of a patch is taken out by filters of which none has one.
+    offsets, filters = -(mean @ found).astype(np.float32), (found - found.mean(axis=0)).astype(np.float16)  # The mean of a patch is taken out by filters of which none has one.
     known = tf.constant(filters.astype(np.float32).reshape(_PATCH, _PATCH, 3, -1)), tf.constant(offsets)
     describe = tf.function(lambda raw: _described(_decoded(raw), *known), input_signature=[tf.TensorSpec((), tf.string)])
     described = np.stack([describe(tf.constant(raw)) for raw in pictures[:: math.ceil(len(pictures) / _MEASURED)]])
-    learned = {"filters": filters, "offsets": offsets, "means": described.mean(axis=0).astype("<f4"), "deviations": (described.std(axis=0) + 1e-3).astype("<f4")}
-    return {name: base64.b64encode(one.tobytes()).decode() for name, one in learned.items()}
-
-
-def _unpacked(text, kind):
-    return np.frombuffer(base64.b64decode(text), kind).astype(np.float32)
+    numbers = {"offsets": offsets, "means": described.mean(axis=0), "deviations": described.std(axis=0) + 1e-3}
+    return {"filters": packed(filters, "<f2"), **{name: packed(one, "<f4") for name, one in numbers.items()}}
 
 
 def _decoded(raw):

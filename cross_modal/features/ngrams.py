@@ -1,6 +1,5 @@
 """Strings to the words and n-grams of letters that are in them."""
 
-import base64
 import itertools
 
 import numpy as np
@@ -10,6 +9,7 @@ import tensorflow as tf
 from cross_modal.features.cleaning import Cleaner
 from cross_modal.features.feature import Feature
 from cross_modal.features.label import UNDETERMINED
+from cross_modal.features.packing import packed, unpacked
 
 _WORDS, _LETTERS = [1, 2], [2, 3, 4, 5]  # In a row.
 _HASHES = 2**63 - 1
@@ -51,11 +51,11 @@ class NGrams(Feature):
         if length < 2:
             raise ValueError(f"Expected `length` to be at least 2. Received: length={length}")
         self._given = {"words": words, "letters": letters, "own_words": own_words, "own_letters": own_letters, "weights": weights}
-        self._known = [_unpacked(self._given[part], "<i8") for part in _PARTS]
+        self._known = [unpacked(self._given[part], "<i8") for part in _PARTS]
         self.length = int(length)
         ends = 2 + np.cumsum([len(known) for known in self._known])
         self.firsts, self.vocab_size = [2, *map(int, ends[:-1])], int(ends[-1])
-        self.weights = None if weights is None else np.concatenate([[0.0, 1.0], _unpacked(weights, "<f4")]).astype(np.float32)  # (vocab_size,)
+        self.weights = None if weights is None else np.concatenate([[0.0, 1.0], unpacked(weights, "<f4")]).astype(np.float32)  # (vocab_size,)
         if weights is not None and len(self.weights) != self.vocab_size:
             raise ValueError(f"Expected {self.vocab_size - 2:,} `weights`, one for each of `words` and `letters`. Received: {len(self.weights) - 2:,}")
         self.spec = tf.TensorSpec((None,), tf.int32)
@@ -116,7 +116,7 @@ def learn_ngrams(texts, vocab_size=None):
         raise ValueError("Expected at least one text to learn n-grams from. Received: none; does the training split have this field?")
     counts = np.sort(np.concatenate([seen for _, seen in found]))[::-1]
     least = max(2, counts[vocab_size - 2] + 1) if len(counts) > vocab_size - 2 else 2
-    return {name: _packed(values[seen >= least], "<i8") for name, (values, seen) in zip(_PARTS, found)}
+    return {name: packed(values[seen >= least], "<i8") for name, (values, seen) in zip(_PARTS, found)}
 
 
 def weigh_ngrams(known, texts, labels):
@@ -139,7 +139,7 @@ def weigh_ngrams(known, texts, labels):
     Source:
         Wang and Manning (2012), "Baselines and Bigrams", equation 1; the largest of all labels in place of one of two.
     """
-    tables, names, pairs = [_unpacked(known[part], "<i8") for part in _PARTS], {}, zip(texts, labels)
+    tables, names, pairs = [unpacked(known[part], "<i8") for part in _PARTS], {}, zip(texts, labels)
     own = scipy.sparse.csr_matrix((0, sum(map(len, tables))))  # (labels, n-grams)
     while some := list(itertools.islice(pairs, 1024)):
         chunk, owners = zip(*some)
@@ -155,7 +155,7 @@ def weigh_ngrams(known, texts, labels):
     shares = [np.log(seen + 1.0) - np.log(whole + own.shape[1]) for seen, whole in ((own.data, sums[own.row]), (total[own.col] - own.data, total.sum() - sums[own.row]))]
     weights = np.zeros(own.shape[1])
     np.maximum.at(weights, own.col, shares[0] - shares[1])
-    return _packed(weights / max(np.sqrt(np.mean(weights**2)), 1e-6), "<f4")
+    return packed(weights / max(np.sqrt(np.mean(weights**2)), 1e-6), "<f4")
 
 
 def _looked_up(table, hashes):
@@ -166,14 +166,6 @@ def _looked_up(table, hashes):
     found = scipy.sparse.csr_matrix((np.ones(known.sum()), (rows[known], places[known])), (hashes.nrows().numpy(), len(table) + 1))[:, : len(table)]
     found.data[:] = 1.0
     return found
-
-
-def _packed(values, kind):
-    return base64.b64encode(values.astype(kind).tobytes()).decode()
-
-
-def _unpacked(packed, kind):
-    return np.frombuffer(base64.b64decode(packed), kind)
 
 
 def _once(hashes):
