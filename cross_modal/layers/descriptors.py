@@ -33,10 +33,10 @@ class Descriptors(layers.Layer):
         super().__init__(**{**options, "dtype": "float32"})
 
     def call(self, x):
-        x = x if x.shape[3] == 3 else ops.repeat(x, 3, axis=3)  # First, so that grey is described by the same sums as colours.
         side = 2 * _GRID * max(2, round(math.sqrt(x.shape[1] * x.shape[2]) / (2 * _GRID)))  # Each part has whole cells.
         if x.shape[1:3] != (side, side):
             x = ops.einsum("yh,bhwc,xw->byxc", _resizing(x.shape[1], side), x, _resizing(x.shape[2], side))
+        x = x if x.shape[3] == 3 else ops.repeat(x, 3, axis=3)
         grey = ops.sum(x * ops.array([0.299, 0.587, 0.114]), axis=3)  # (batch, side, side)
         colours, half = _colours(_averaged(x, side // 2)), _averaged(grey[..., None], side // 2)[..., 0]
         parts = [

@@ -57,7 +57,7 @@ def test_colours_and_textures_by_counting():
 def test_any_size_and_grey():
     draw = np.random.default_rng(0)
     grey = draw.uniform(size=(9, 50, 1))
-    np.testing.assert_array_equal(described(grey), described(np.repeat(grey, 3, axis=2)))
+    np.testing.assert_allclose(described(grey), described(np.repeat(grey, 3, axis=2)), atol=1e-6)  # Processors sum in other orders.
     assert np.isfinite(described(grey)).all() and described(draw.uniform(size=(100, 130, 3))).shape == (Descriptors.size,)
 
 
