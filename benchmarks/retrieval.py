@@ -25,7 +25,7 @@ from cross_modal.report import retrieval_picture
 from cross_modal.serving import ask
 
 PHOTOS = {
-    "features": {"image": {"size": [128, 128], "fit": "stretch"}, "text": {"length": 32, "vocab_size": 4000, "fold_case": True}},
+    "features": {"image": {"size": [128, 128], "fit": "stretch", "patches": 400}, "text": {"length": 32, "vocab_size": 4000, "fold_case": True}},
     "towers.image": {"kind": "resnet", "stem": 4, "depth": 1, "dropout": 0.2, "descriptors": 512},
     "towers.text": {"kind": "bag", "dropout": 0.2},
     "options": {"views": {"text": 5}, "weights": {"text:*->text:*": 0.1}, "dim": 256, "embedding": 256, "dropout": 0.2, "temperature": 0.125},
@@ -50,7 +50,7 @@ STAMPS = {
     "towers.text": {"kind": "gru"},
     "towers.audio": {"kind": "crnn", "widths": [32, 64]},
     "options": {"views": {"text": 4}, "routes": ["*->*", "!text:ja->*", "text:ja->text:en", "!audio:ro->image"], "weights": {"image->audio:*": 0.1}},
-    "training": {"epochs": 180, "batch_size": 64, "ema": 0.99},
+    "training": {"epochs": 300, "batch_size": 64, "ema": 0.99},
     "training.augment.image": {"crop": 0.6, "rotation": 10, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
     "training.augment.audio": {"time_mask": 0.15, "bin_mask": 0.2, "warp": 0.1},
     "training.augment.text": {"word_dropout": 0.1},

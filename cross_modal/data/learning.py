@@ -17,6 +17,7 @@ from cross_modal.features import (
     extend_subwords,
     learn_descriptors,
     learn_ngrams,
+    learn_patches,
     learn_subwords,
     mark_language,
     weigh_ngrams,
@@ -34,11 +35,12 @@ def learn_features(dataset, fields=None, options=()):
         dataset: `Dataset`.
         fields: names of the fields; None for all.
         options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64, and
-            its `channels` are 1 where the first 100 pictures are all grey; with `units: descriptors` it is a `Descriptors`, of as many `patches` as are given, else 800. For
-            text also `vocab_size` and `units`, of which `ngrams` makes an `NGrams`, weighed by the label
-            `weigh_by` if it is given, and with `by_language` also of what is each language's own; `stop_words` may be a list of languages, or True for those of the field, whose
-            usual words are taken; or `like`, another field of texts, to have the same subwords, which are then learned of both, and be cleaned alike. With `known`, a `Feature`
-            of an earlier run is taken as it is, but for what else is given; of texts that may be `extend`, most subwords to be added for these texts, see `extend_subwords`.
+            its `channels` are 1 where the first 100 pictures are all grey; `patches` is a number of kinds of patches to learn, for the tower `resnet` with `descriptors`; with
+            `units: descriptors` it is a `Descriptors`, of as many `patches` as are given, else 800. For text also `vocab_size` and `units`, of which `ngrams` makes an `NGrams`,
+            weighed by the label `weigh_by` if it is given, and with `by_language` also of what is each language's own; `stop_words` may be a list of languages, or True for those
+            of the field, whose usual words are taken; or `like`, another field of texts, to have the same subwords, which are then learned of both, and be cleaned alike. With
+            `known`, a `Feature` of an earlier run is taken as it is, but for what else is given; of texts that may be `extend`, most subwords to be added for these texts, see
+            `extend_subwords`.
             `kind` there is a subclass of `Feature` to take instead of the usual one.
 
     Returns:
@@ -84,10 +86,15 @@ def _feature(dataset, name, options, others=()):
         counts = dataset.describe()["labels"].get(name, {}).get("train", {})
         return Label(dataset.fields[name].labels, [counts.get(label, 0) for label in dataset.fields[name].labels], **options)
     if kind == "image":
+        pictures = (raw for raw, _ in dataset.values("train", name))
         if (units := options.pop("units", "pixels")) == "descriptors":
-            return Descriptors(**learn_descriptors((raw for raw, _ in dataset.values("train", name)), **options))
+            if set(options) - {"patches"}:
+                raise ValueError(f"Expected no options of {name} but `patches` with `units: descriptors`. Received: {', '.join(sorted(set(options) - {'patches'}))}")
+            return Descriptors(**learn_descriptors(pictures, **options))
         if units != "pixels":
             raise ValueError(f"Expected `units` of {name} to be pixels or descriptors. Received: units={units}")
+        if "patches" in options:
+            options |= learn_patches(pictures, options.pop("patches"))
         return Image(**{**_seen(dataset, name, options), **options})
     return Audio(**options)
 

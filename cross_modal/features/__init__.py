@@ -4,6 +4,8 @@ from cross_modal.features.audio import Audio as Audio
 from cross_modal.features.cleaning import Cleaner as Cleaner
 from cross_modal.features.descriptors import Descriptors as Descriptors
 from cross_modal.features.descriptors import learn_descriptors as learn_descriptors
+from cross_modal.features.descriptors import learn_patches as learn_patches
+from cross_modal.features.descriptors import unpack_patches as unpack_patches
 from cross_modal.features.feature import Feature as Feature
 from cross_modal.features.feature import featurize_batch as featurize_batch
 from cross_modal.features.feature import featurize_views as featurize_views

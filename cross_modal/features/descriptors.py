@@ -48,8 +48,8 @@ class Descriptors(Feature):
     def __init__(self, filters, offsets, means, deviations):
         super().__init__(name="descriptors")
         self._given = {"filters": filters, "offsets": offsets, "means": means, "deviations": deviations}
-        self._filters = unpacked(filters, "<f2").reshape(_PATCH, _PATCH, 3, -1).astype(np.float32)
-        self._offsets, self._means, self._deviations = (unpacked(one, "<f4") for one in (offsets, means, deviations))
+        self._filters, self._offsets = unpack_patches(filters, offsets)
+        self._means, self._deviations = (unpacked(one, "<f4") for one in (means, deviations))
         self.spec = tf.TensorSpec((len(self._means),), tf.float16)
 
     def featurize(self, raw):
@@ -70,6 +70,28 @@ def learn_descriptors(pictures, patches=800, seed=0):
 
     Returns:
         Dict of the arguments of `Descriptors`.
+
+    Raises:
+        ValueError: if there are fewer than two pictures.
+    """
+    pictures = list(itertools.islice(pictures, _LOOKED_AT))
+    kinds = learn_patches(pictures, patches, seed)
+    known = [tf.constant(one) for one in unpack_patches(**kinds)]
+    describe = tf.function(lambda raw: _described(_decoded(raw), *known), input_signature=[tf.TensorSpec((), tf.string)])
+    described = np.stack([describe(tf.constant(raw)) for raw in pictures[:: math.ceil(len(pictures) / _MEASURED)]])
+    return {**kinds, "means": packed(described.mean(axis=0), "<f4"), "deviations": packed(described.std(axis=0) + 1e-3, "<f4")}
+
+
+def learn_patches(pictures, patches, seed=0):
+    """Learns which kinds of patches there are in pictures.
+
+    Args:
+        pictures: iterable of bytes of encoded pictures, of which the first 10,000 are looked at.
+        patches: number of kinds.
+        seed: of what is drawn.
+
+    Returns:
+        Dict of `filters` and `offsets`, arguments of `Descriptors` and of `Image`.
 
     Raises:
         ValueError: if there are fewer than two pictures.
@@ -94,11 +116,20 @@ def learn_descriptors(pictures, patches=800, seed=0):
     found = MiniBatchKMeans(min(patches, len(white)), batch_size=4096, max_iter=10, n_init=1, random_state=seed).fit(white / np.maximum(lengths, 1e-6)).cluster_centers_
     found = whitening @ (found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)).T  # (6 * 6 * 3, patches)
     offsets, filters = -(mean @ found).astype(np.float32), (found - found.mean(axis=0)).astype(np.float16)  # The mean of a patch is taken out by filters of which none has one.
-    known = tf.constant(filters.astype(np.float32).reshape(_PATCH, _PATCH, 3, -1)), tf.constant(offsets)
-    describe = tf.function(lambda raw: _described(_decoded(raw), *known), input_signature=[tf.TensorSpec((), tf.string)])
-    described = np.stack([describe(tf.constant(raw)) for raw in pictures[:: math.ceil(len(pictures) / _MEASURED)]])
-    numbers = {"offsets": offsets, "means": described.mean(axis=0), "deviations": described.std(axis=0) + 1e-3}
-    return {"filters": packed(filters, "<f2"), **{name: packed(one, "<f4") for name, one in numbers.items()}}
+    return {"filters": packed(filters, "<f2"), "offsets": packed(offsets, "<f4")}
+
+
+def unpack_patches(filters, offsets):
+    """Reads what `learn_patches` found.
+
+    Args:
+        filters: as `learn_patches` returns it.
+        offsets: as `learn_patches` returns it.
+
+    Returns:
+        Pair of float32 `(6, 6, 3, patches)`, what to multiply a patch by before it is divided by its deviation, and `(patches,)`, what to add to that.
+    """
+    return unpacked(filters, "<f2").reshape(_PATCH, _PATCH, 3, -1).astype(np.float32), unpacked(offsets, "<f4")
 
 
 def _decoded(raw):

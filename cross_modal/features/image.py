@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from cross_modal.features.descriptors import unpack_patches
 from cross_modal.features.feature import Feature
 
 
@@ -13,6 +14,11 @@ class Image(Feature):
         channels: 1 for grey, 3 for RGB.
         fit: "pad" keeps the proportions and all of the picture, with black where it does not fill the size; "crop" keeps the proportions and the middle; "stretch" keeps all
             of the picture and fills the size.
+        filters: with `offsets`, kinds of patches that a tower may look for, as `learn_patches` finds them; None for none.
+        offsets: see `filters`.
+
+    Attributes:
+        patches: None, or the pair of arrays of `unpack_patches`.
 
     Returns:
         `featurize` returns float32 `(height, width, channels)` between 0 and 1.
@@ -23,7 +29,7 @@ class Image(Feature):
 
     kind = "image"
 
-    def __init__(self, size=(64, 64), channels=3, fit="pad"):
+    def __init__(self, size=(64, 64), channels=3, fit="pad", filters=None, offsets=None):
         super().__init__(name="image")
         if len(size) != 2 or min(size) < 1:
             raise ValueError(f"Expected `size` to be two positive numbers of pixels, height and width. Received: size={size}")
@@ -34,6 +40,8 @@ class Image(Feature):
         self.fit = fit
         self.size = (int(size[0]), int(size[1]))
         self.channels = channels
+        self._kinds = {} if filters is None else {"filters": filters, "offsets": offsets}
+        self.patches = unpack_patches(**self._kinds) if self._kinds else None
         self.spec = tf.TensorSpec((*self.size, channels), tf.float32)
 
     def featurize(self, raw):
@@ -49,7 +57,7 @@ class Image(Feature):
         return tf.ensure_shape(pixels, self.spec.shape)
 
     def config(self):
-        return {"size": list(self.size), "channels": self.channels, "fit": self.fit}
+        return {"size": list(self.size), "channels": self.channels, "fit": self.fit, **self._kinds}
 
 
 def _middle(pixels, size):

@@ -1,5 +1,6 @@
 """What was known of pictures before anything was learned from them."""
 
+import itertools
 import math
 
 import keras
@@ -8,35 +9,57 @@ from keras import layers, ops
 
 _DIRECTIONS, _COLOURS, _TEXTURES = 9, 12 * 3 * 3, 2**8
 _GRID = 8  # Cells along a side.
+_SMALL, _PATCH, _STEP, _PLACES = (
+    48,
+    6,
+    2,
+    3,
+)  # Pixels of the square that patches are of, of a patch, and from one to the next; places along the side. As features.descriptors has them.
+_FAINT = (10 / 255) ** 2  # Added to the variance of a patch, so that the noise of a plain one is not taken for something.
 
 
 @keras.saving.register_keras_serializable("cross_modal")
 class Descriptors(layers.Layer):
-    """Describes pictures by histograms of their gradients, colours and textures; nothing of it is learned.
+    """Describes pictures by histograms of their gradients, colours and textures, and by how much they have of some kinds of patches; no gradient changes anything of it.
+
+    Args:
+        patches: number of kinds of patches. `set_patches` says which.
 
     Call arguments:
         x: float `(batch, height, width, channels)` between 0 and 1, of 1 or 3 channels.
 
     Returns:
-        float32 `(batch, 3772)`: 9 directions of gradients in 8 x 8 cells, and in 4 x 4 of the picture at half its size; 108 hues, saturations and brightnesses of that in the whole
-        and in 4 x 4 cells; 256 local binary patterns in 2 x 2 cells, all three as square roots of shares; and the colours at 8 x 8.
+        float32 `(batch, 3772 + 9 * patches)`: 9 directions of gradients in 8 x 8 cells, and in 4 x 4 of the picture at half its size; 108 hues, saturations and brightnesses of
+        that in the whole and in 4 x 4 cells; 256 local binary patterns in 2 x 2 cells, all three as square roots of shares; the colours at 8 x 8; and how much of each kind of
+        patch there is in 3 x 3 places of the picture at 48 x 48, looked for at every second pixel.
 
     Source:
         Dalal and Triggs (2005), "Histograms of Oriented Gradients for Human Detection", section 6; Ojala et al. (2002), "Multiresolution Gray-Scale and Rotation Invariant Texture
         Classification with Local Binary Patterns", section 2, without interpolation; Arandjelović and Zisserman (2012), "Three things everyone should know", section 3, for square
-        roots.
+        roots; Coates, Ng and Lee (2011), "An Analysis of Single-Layer Networks in Unsupervised Feature Learning", section 3, for patches.
     """
 
-    size = _DIRECTIONS * (_GRID**2 + 4**2) + _COLOURS * (1 + 4**2) + _TEXTURES * 2**2 + 3 * _GRID**2
+    histograms = _DIRECTIONS * (_GRID**2 + 4**2) + _COLOURS * (1 + 4**2) + _TEXTURES * 2**2 + 3 * _GRID**2
 
-    def __init__(self, **options):
-        super().__init__(**{**options, "dtype": "float32"})
+    def __init__(self, patches=0, **options):
+        super().__init__(**{**options, "dtype": "float32", "trainable": False})
+        self.patches = patches
+        self.size = self.histograms + _PLACES**2 * patches
+
+    def build(self, shape):
+        if self.patches:
+            self.filters = self.add_weight((_PATCH, _PATCH, 3, self.patches), "zeros", trainable=False, name="filters")
+            self.offsets = self.add_weight((self.patches,), "zeros", trainable=False, name="offsets")
+
+    def set_patches(self, filters, offsets):
+        """Sets the kinds of patches, once the layer is built, as `features.learn_patches` finds them: float `(6, 6, 3, patches)` of a mean of 0, and `(patches,)`."""
+        self.filters.assign(filters)
+        self.offsets.assign(offsets)
 
     def call(self, x):
         side = 2 * _GRID * max(2, round(math.sqrt(x.shape[1] * x.shape[2]) / (2 * _GRID)))  # Each part has whole cells.
-        if x.shape[1:3] != (side, side):
-            x = ops.einsum("yh,bhwc,xw->byxc", _resizing(x.shape[1], side), x, _resizing(x.shape[2], side))
-        x = x if x.shape[3] == 3 else ops.repeat(x, 3, axis=3)
+        small, x = (x if x.shape[1:3] == (one, one) else _resized(x, one) for one in (_SMALL, side))
+        small, x = (one if one.shape[3] == 3 else ops.repeat(one, 3, axis=3) for one in (small, x))
         grey = ops.sum(x * ops.array([0.299, 0.587, 0.114]), axis=3)  # (batch, side, side)
         colours, half = _colours(_averaged(x, side // 2)), _averaged(grey[..., None], side // 2)[..., 0]
         parts = [
@@ -44,11 +67,26 @@ class Descriptors(layers.Layer):
             *(_shares(colours, cells, _COLOURS) for cells in (1, 4)),
             _shares(_textures(grey), 2, _TEXTURES),
             ops.reshape(_averaged(x, _GRID), (-1, 3 * _GRID**2)),
+            *([_patches(small, self.filters, self.offsets)] if self.patches else []),
         ]
         return ops.concatenate(parts, axis=1)
 
     def compute_output_shape(self, shape):
         return (shape[0], self.size)
+
+    def get_config(self):
+        return {**super().get_config(), "patches": self.patches}
+
+
+def _patches(x, filters, offsets):
+    """How much of each kind of patch there is in each place, `(batch, places * places * patches)`."""
+    shares = ops.full((_PATCH, _PATCH, 3, 1), 1.0 / (_PATCH**2 * 3))
+    mean, squares, found = (ops.conv(one, kernel, _STEP, "valid", data_format="channels_last") for one, kernel in ((x, shares), (x * x, shares), (x, filters)))
+    found = ops.relu(found / ops.sqrt(ops.maximum(squares - mean * mean, 0.0) + _FAINT) + (offsets - 1.0))  # What is hardly like a kind is nothing of it.
+    edges = [round(place * found.shape[1] / _PLACES) for place in range(_PLACES + 1)]
+    rows = [ops.mean(found[:, start:end], axis=1) for start, end in itertools.pairwise(edges)]
+    cells = [ops.mean(row[:, start:end], axis=1) for row in rows for start, end in itertools.pairwise(edges)]
+    return ops.sqrt(ops.concatenate(cells, axis=1))
 
 
 def _gradients(grey, cells):
@@ -103,6 +141,10 @@ def _histograms(codes, count, weights=None):
     places = ops.reshape(codes + count * ops.arange(rows, dtype="int32")[:, None], (-1,))
     weights = ops.ones_like(codes, dtype="float32") if weights is None else weights
     return ops.reshape(ops.segment_sum(ops.reshape(weights, (-1,)), places, num_segments=rows * count), (-1, count))
+
+
+def _resized(x, side):
+    return ops.einsum("yh,bhwc,xw->byxc", _resizing(x.shape[1], side), x, _resizing(x.shape[2], side))
 
 
 def _resizing(count, side):

@@ -83,21 +83,22 @@ def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, 
         stem: stride of the first convolution; 2 takes a quarter of the time, for pictures of 64 pixels and more.
         normalization: see `cnn`.
         dropout: share dropped before the states.
-        descriptors: size of a hidden layer over histograms of gradients, colours and textures of the whole picture, which make one more state, the last: for some thousand photos,
-            of 128 pixels and with a stem of 4 for example, of which too little can be learned from nothing. 0 for none.
+        descriptors: size of a hidden layer over histograms of gradients, colours and textures of the whole picture, and over how much of each of the feature's `patches` there is
+            where; it makes one more state, the last: for some thousand photos, of 128 pixels and with a stem of 4 for example, of which too little can be learned from nothing.
+            0 for none.
 
     Returns:
         `keras.Model` from `value, mask, language` to `states` `(batch, cells, dim)`, row by row, and `mask` `(batch, cells)`.
 
     Raises:
-        ValueError: if the picture is too small to be halved that often.
+        ValueError: if the picture is too small to be halved that often, or the feature has `patches` and there are no `descriptors` to look for them.
 
     Source:
         He et al. (2016), "Identity Mappings in Deep Residual Networks", section 3; He et al. (2019), "Bag of Tricks for Image Classification", section 4, for the pooled shortcut.
     """
     _check_size(feature, len(widths) - 1 + math.ceil(math.log2(stem)))
     # --- inputs ---
-    inputs = tower_inputs(feature)
+    inputs = tower_inputs(feature, looks_for_patches=descriptors > 0)
 
     # --- body ---
     x = layers.Conv2D(widths[0], 2 * stem + 1, strides=stem, padding="same", use_bias=False)(inputs["value"])
@@ -113,7 +114,7 @@ def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, 
             x = x + layers.Conv2D(width, 3, padding="same", use_bias=False)(y)
     states, mask = _cells(normalized(x, normalization, inputs["mask"]), inputs["mask"], dim, dropout)
     if descriptors:
-        states, mask = ops.concatenate([states, _described(inputs, dim, descriptors, dropout)], axis=1), ops.concatenate([mask, inputs["mask"]], axis=1)
+        states, mask = ops.concatenate([states, _described(feature, inputs, dim, descriptors, dropout)], axis=1), ops.concatenate([mask, inputs["mask"]], axis=1)
 
     # --- model ---
     return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
@@ -221,10 +222,14 @@ def _cells(x, present, dim, dropout):
     return layers.Activation("gelu")(layers.LayerNormalization()(x)), ops.repeat(present, cells, axis=1)
 
 
-def _described(inputs, dim, hidden, dropout):
-    """A state `(batch, 1, dim)` of what is known of a picture without learning."""
-    x = layers.Reshape((1, 1, Descriptors.size))(Descriptors()(inputs["value"]))
+def _described(feature, inputs, dim, hidden, dropout):
+    """A state `(batch, 1, dim)` of what is known of a picture without learning from labels or texts."""
+    patches = getattr(feature, "patches", None)
+    describe = Descriptors(patches=0 if patches is None else len(patches[1]))
+    x = layers.Reshape((1, 1, describe.size))(describe(inputs["value"]))
+    if patches is not None:
+        describe.set_patches(*patches)
     x = PresentBatchNormalization(momentum=0.9, epsilon=1e-4)(x, inputs["mask"])
-    x = layers.Dropout(dropout)(layers.Reshape((1, Descriptors.size))(x))
+    x = layers.Dropout(dropout)(layers.Reshape((1, describe.size))(x))
     x = layers.Dropout(min(2 * dropout, 0.9))(layers.Dense(hidden, activation="gelu")(x))
     return layers.Activation("gelu")(layers.LayerNormalization()(layers.Dense(dim)(x)))

@@ -3,16 +3,22 @@
 import keras
 
 
-def tower_inputs(feature):
+def tower_inputs(feature, looks_for_patches=False):
     """Makes the three inputs of a tower.
 
     Args:
         feature: `Feature` of the field.
+        looks_for_patches: whether the tower makes something of the `patches` of an `Image`.
 
     Returns:
         Dict of `value`, `(batch, time, ...)` or `(batch, ...)` after `feature.spec`; `mask`, bool `(batch, time)`, or `(batch, 1)` for a feature
         without time; and `language`, int32 `(batch,)`.
+
+    Raises:
+        ValueError: if the feature has `patches` that the tower does not look for.
     """
+    if not looks_for_patches and getattr(feature, "patches", None) is not None:
+        raise ValueError("Expected `patches` of pixels for the tower resnet with `descriptors` alone. Received: patches that this tower does not look for")
     return {
         "value": keras.Input(tuple(feature.spec.shape), dtype=feature.spec.dtype.name, name="value"),
         "mask": keras.Input((None if feature.has_time else 1,), dtype="bool", name="mask"),

@@ -7,7 +7,7 @@ from cross_modal import features, testing
 from cross_modal.features import descriptors
 from cross_modal.layers import Descriptors
 
-HISTOGRAMS = Descriptors.size
+HISTOGRAMS = Descriptors.histograms
 
 
 def encode(pixels, extension=".png"):

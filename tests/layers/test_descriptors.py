@@ -16,7 +16,7 @@ def described(picture):
 def test_of_one_colour():
     """No gradient; one colour; each pixel as bright as all around it."""
     found = described(np.full((32, 32, 3), (0.2, 0.4, 0.6)))
-    assert found.shape == (Descriptors.size,) and not found[:COARSE].any()
+    assert found.shape == (Descriptors.histograms,) and not found[:COARSE].any()
     place = (int(12 * 210 / 360) * 3 + int(3 * (0.4 / 0.6))) * 3 + int(3 * 0.6)
     for shares in (found[COARSE:COLOURS], *found[COLOURS:PLACED].reshape(16, 108)):
         assert shares[place] == 1.0 and shares.sum() == 1.0
@@ -58,14 +58,49 @@ def test_any_size_and_grey():
     draw = np.random.default_rng(0)
     grey = draw.uniform(size=(9, 50, 1))
     np.testing.assert_allclose(described(grey), described(np.repeat(grey, 3, axis=2)), atol=1e-6)  # Processors sum in other orders.
-    assert np.isfinite(described(grey)).all() and described(draw.uniform(size=(100, 130, 3))).shape == (Descriptors.size,)
+    assert np.isfinite(described(grey)).all() and described(draw.uniform(size=(100, 130, 3))).shape == (Descriptors.histograms,)
+
+
+def with_patches(filters, offsets):
+    layer = Descriptors(patches=len(offsets))
+    layer.build((None, None, None, 3))
+    layer.set_patches(filters, offsets)
+    return layer
+
+
+@pytest.mark.parametrize("size", [48, 96])
+def test_a_kind_of_patch_is_found_where_it_is(size):
+    """Of two filters the one that is an edge to the right answers where the picture has one, in the middle of three columns, and the other
+    nowhere."""
+    right = np.tile(np.sign(np.arange(6) - 2.5)[None, :, None], (6, 1, 3))
+    filters = np.stack([right, np.rot90(right)], axis=-1) / 6**0.5
+    picture = np.zeros((1, size, size, 3), np.float32)
+    picture[:, :, size // 2 :] = 1.0
+    found = np.asarray(with_patches(filters, np.zeros(2))(picture))[0, Descriptors.histograms :].reshape(3, 3, 2)
+    assert (found[:, 1, 0] > 0.1).all() and not found[:, [0, 2]].any() and not found[:, :, 1].any()
+
+
+def test_patches_by_taking_each_apart():
+    draw = np.random.default_rng(0)
+    picture, filters, offsets = draw.uniform(size=(48, 48, 3)), draw.normal(size=(6, 6, 3, 4)), draw.normal(size=4)
+    filters -= filters.mean(axis=(0, 1, 2))
+    found, places = np.asarray(with_patches(filters, offsets)(picture.astype(np.float32)[None]))[0, Descriptors.histograms :].reshape(3, 3, 4), range(0, 43, 2)
+    patches = np.stack([[picture[y : y + 6, x : x + 6] for x in places] for y in places])  # (22, 22, 6, 6, 3)
+    normal = (patches - patches.mean(axis=(2, 3, 4), keepdims=True)) / np.sqrt(patches.var(axis=(2, 3, 4), keepdims=True) + (10 / 255) ** 2)
+    answers = np.maximum(np.einsum("yxhwc,hwck->yxk", normal, filters) + offsets - 1.0, 0.0)
+    cells = [slice(0, 7), slice(7, 15), slice(15, 22)]
+    np.testing.assert_allclose(found**2, [[answers[y, x].mean(axis=(0, 1)) for x in cells] for y in cells], rtol=1e-3, atol=1e-3)
 
 
 def test_it_is_saved_and_compiled():
-    inputs = keras.Input((16, 24, 3))
-    model = keras.Model(inputs, Descriptors()(inputs))
-    picture = np.random.default_rng(0).integers(0, 2, (2, 16, 24, 3)).astype("float32")
+    inputs, draw = keras.Input((16, 24, 3)), np.random.default_rng(0)
+    layer = Descriptors(patches=3)
+    model = keras.Model(inputs, layer(inputs))
+    layer.set_patches(draw.normal(size=(6, 6, 3, 3)), draw.normal(size=3))
+    picture = draw.integers(0, 2, (2, 16, 24, 3)).astype("float32")
     again = keras.Model.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    assert not model.trainable_weights
     np.testing.assert_array_equal(again(picture), model(picture))
     model.compile(jit_compile=True)
     np.testing.assert_allclose(model.predict(picture, verbose=0), model(picture), atol=1e-4)

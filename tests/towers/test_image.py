@@ -29,6 +29,23 @@ def test_keeps_its_contract(tower):
     testing.check_tower(tower, features.Image((8, 20), 1), [_png(0), _png(1)])
 
 
+def test_kinds_of_patches_are_looked_for():
+    """By `resnet` with `descriptors`, in the state that these make; other towers tell that they look for none."""
+    kinds = [features.learn_patches([_png(0), _png(1)], 3, seed) for seed in (0, 1)]
+    feature = features.Image((8, 20), 1, **kinds[0])
+    tower = functools.partial(towers.image.resnet, widths=(4, 8), depth=1, descriptors=4)
+    testing.check_tower(tower, feature, [_png(0), _png(1)])
+    testing.check_feature(feature, [_png(0)])
+    one, two = tower(feature, 8, "image"), tower(features.Image((8, 20), 1, **kinds[1]), 8, "image")
+    two.set_weights([b if a.name in ("filters", "offsets") else a.numpy() for a, b in zip(one.weights, two.get_weights())])
+    x = {"value": np.random.default_rng(0).uniform(size=(2, 8, 20, 1)).astype("float32"), "mask": np.ones((2, 1), bool), "language": np.zeros(2, "int32")}
+    apart = np.abs(np.asarray(one(x)["states"]) - np.asarray(two(x)["states"])).max(axis=(0, 2))
+    assert apart[-1] > 1e-3 and not apart[:-1].any()
+    for other in (functools.partial(towers.image.resnet, widths=(4, 8)), towers.image.mlp, towers.image.pretrained):
+        with pytest.raises(ValueError, match="`patches` of pixels for the tower resnet with `descriptors` alone"):
+            other(feature, 8, "image")
+
+
 @pytest.fixture(scope="module")
 def described():
     return features.Descriptors(**features.learn_descriptors([_png(0), _png(1)], patches=3))
