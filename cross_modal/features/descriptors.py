@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from cross_modal.features.feature import Feature
 from cross_modal.features.packing import packed, unpacked
+from cross_modal.features.pictures import decode_picture
 
 _SIDE = 128  # Pixels of the square that histograms are of.
 _GRID = 8  # Cells along its side.
@@ -53,7 +54,7 @@ class Descriptors(Feature):
         self.spec = tf.TensorSpec((len(self._means),), tf.float16)
 
     def featurize(self, raw):
-        found = _described(_decoded(raw), self._filters, self._offsets)
+        found = _described(decode_picture(raw), self._filters, self._offsets)
         return tf.ensure_shape(tf.cast(tf.clip_by_value((found - self._means) / self._deviations, -_MOST, _MOST), tf.float16), self.spec.shape)
 
     def config(self):
@@ -77,7 +78,7 @@ def learn_descriptors(pictures, patches=800, seed=0):
     pictures = list(itertools.islice(pictures, _LOOKED_AT))
     kinds = learn_patches(pictures, patches, seed)
     known = [tf.constant(one) for one in unpack_patches(**kinds)]
-    describe = tf.function(lambda raw: _described(_decoded(raw), *known), input_signature=[tf.TensorSpec((), tf.string)])
+    describe = tf.function(lambda raw: _described(decode_picture(raw), *known), input_signature=[tf.TensorSpec((), tf.string)])
     described = np.stack([describe(tf.constant(raw)) for raw in pictures[:: math.ceil(len(pictures) / _MEASURED)]])
     return {**kinds, "means": packed(described.mean(axis=0), "<f4"), "deviations": packed(described.std(axis=0) + 1e-3, "<f4")}
 
@@ -132,18 +133,13 @@ def unpack_patches(filters, offsets):
     return unpacked(filters, "<f2").reshape(_PATCH, _PATCH, 3, -1).astype(np.float32), unpacked(offsets, "<f4")
 
 
-def _decoded(raw):
-    """The pixels of a picture, float32 `(height, width, 3)` between 0 and 1."""
-    return tf.cast(tf.io.decode_image(raw, channels=3, expand_animations=False), tf.float32) / 255.0
-
-
 def _stretched(pixels, side):
     return tf.image.resize(pixels, (side, side), method="bilinear", antialias=True)
 
 
 def _drawn(raw, count, draw):
     """Patches from anywhere in a picture, float32 `(count, 6 * 6 * 3)`."""
-    pixels = _stretched(_decoded(tf.constant(raw)), _SMALL).numpy()
+    pixels = _stretched(decode_picture(tf.constant(raw)), _SMALL).numpy()
     places = draw.integers(0, _SMALL - _PATCH + 1, (count, 2))
     return np.stack([pixels[y : y + _PATCH, x : x + _PATCH].ravel() for y, x in places])
 

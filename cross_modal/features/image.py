@@ -4,10 +4,11 @@ import tensorflow as tf
 
 from cross_modal.features.descriptors import unpack_patches
 from cross_modal.features.feature import Feature
+from cross_modal.features.pictures import decode_picture
 
 
 class Image(Feature):
-    """Decodes a JPEG, PNG, GIF (first frame) or BMP and fits it into a fixed size.
+    """Decodes a JPEG, PNG, GIF (first frame) or BMP, upright and over white, and fits it into a fixed size.
 
     Args:
         size: `(height, width)` in pixels.
@@ -45,8 +46,7 @@ class Image(Feature):
         self.spec = tf.TensorSpec((*self.size, channels), tf.float32)
 
     def featurize(self, raw):
-        pixels = tf.io.decode_image(raw, channels=3, expand_animations=False)  # It decodes BMP and GIF to three channels only.
-        pixels = tf.cast(pixels, tf.float32) / 255.0
+        pixels = decode_picture(raw)
         if self.channels == 1:
             pixels = tf.image.rgb_to_grayscale(pixels)
         if self.fit == "pad":

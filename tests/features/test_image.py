@@ -94,10 +94,10 @@ def test_first_frame_of_a_moving_gif():
     np.testing.assert_allclose(features.Image((8, 8)).featurize(tf.constant(raw.tobytes())), 1, atol=0.02)
 
 
-def test_transparency_is_dropped():
-    rgba = np.dstack([noise(4, 4), np.full((4, 4), 128)])
+def test_what_is_transparent_is_laid_over_white():
+    rgba = np.dstack([noise(4, 4), np.full((4, 4), 51)])
     raw = cv2.imencode(".png", rgba[:, :, [2, 1, 0, 3]].astype(np.uint8))[1].tobytes()
-    np.testing.assert_allclose(features.Image((4, 4)).featurize(tf.constant(raw)), rgba[:, :, :3] / 255, atol=1e-6)
+    np.testing.assert_allclose(features.Image((4, 4)).featurize(tf.constant(raw)), 0.8 + 0.2 * rgba[:, :, :3] / 255, atol=1e-6)
 
 
 def test_bytes_that_are_no_picture():

@@ -1,0 +1,73 @@
+import io
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+import pytest
+import tensorflow as tf
+
+from cross_modal.data import media
+from cross_modal.features import Image
+from cross_modal.features.pictures import decode_picture
+
+
+def corners():
+    """A picture of which no turn or mirror image is like another."""
+    pixels = np.zeros((40, 64, 3), np.uint8)
+    pixels[:20, :32], pixels[20:, 32:], pixels[:10, 50:] = (255, 0, 0), (0, 0, 255), 255
+    return pixels
+
+
+def encoded(pixels, form, **options):
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, form, **options)
+    return file.getvalue()
+
+
+def decoded(raw):
+    return decode_picture(tf.constant(raw)).numpy()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("way", range(10))
+def test_photos_are_turned_upright(way, order):
+    exif = PIL.Image.Exif()
+    exif.endian, exif[0x010F], exif[0x0112] = order, "a maker of cameras", way
+    raw = encoded(corners(), "JPEG", exif=exif, quality=95)
+    upright = np.asarray(PIL.ImageOps.exif_transpose(PIL.Image.open(io.BytesIO(raw)))) / 255
+    assert decoded(raw).shape == upright.shape
+    np.testing.assert_allclose(decoded(raw), upright, atol=0.06)  # Decoders of JPEG differ by a little.
+
+
+def test_they_lie_as_in_training():
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    raw, feature = encoded(corners(), "JPEG", exif=exif, quality=95), Image((20, 32), fit="stretch")
+    np.testing.assert_allclose(feature.featurize(tf.constant(raw)), feature.featurize(tf.constant(media.canonical_image(raw, media.Limits()))), atol=0.1)
+
+
+@pytest.mark.parametrize("cut", [b"Exif\0\0", b"Exif\0\0MM", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b"Exif\0\0" + bytes(30)])
+def test_broken_exif_data_say_nothing(cut):
+    raw = encoded(corners(), "JPEG")
+    segment = b"\xff\xe1" + (2 + len(cut)).to_bytes(2, "big") + cut
+    np.testing.assert_array_equal(decoded(raw[:2] + segment + raw[2:]), decoded(raw))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_is_white(mode):
+    pixels = np.zeros((2, 3, 4), np.uint8)
+    pixels[0, :, 3], pixels[1, 0, 3] = 255, 51
+    raw = encoded(np.asarray(PIL.Image.fromarray(pixels).convert(mode)), "PNG")
+    np.testing.assert_allclose(decoded(raw)[:, :, 0], [[0, 0, 0], [0.8, 1, 1]], atol=1e-6)
+    np.testing.assert_allclose(decoded(raw), decoded(media.canonical_image(raw, media.Limits())), atol=0.003)
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "GIF"])
+def test_others_are_as_they_are(form):
+    np.testing.assert_allclose(decoded(encoded(corners(), form)) * 255, corners(), atol=0.01)
+
+
+@pytest.mark.parametrize("raw", [b"no picture", b"\x89PNG", b"\xff\xd8\xff", b"x"])
+def test_what_is_no_picture_is_told(raw):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decoded(raw)
