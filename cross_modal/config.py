@@ -1,6 +1,7 @@
 """run.yaml to objects and back."""
 
 import copy
+import dataclasses
 import functools
 import inspect
 import json
@@ -11,7 +12,7 @@ import re
 import yaml
 
 from cross_modal import decoders, fusion, tasks, towers, training
-from cross_modal.data import Dataset, learn_features
+from cross_modal.data import Dataset, learn_features, schema
 from cross_modal.features.saved import imported, load_features
 
 _KEYS = ("task", "dataset", "seed", "features", "towers", "decoders", "fusion", "decoder", "options", "training")
@@ -28,18 +29,22 @@ _INPUTS = tuple(_TOWERS)
 _UNORDERED = "ngrams", "descriptors"  # Units of a feature that have a tower of their own, of the same name.
 _MODULES = {"fusion": (fusion, "concat"), "decoder": (decoders.text, "transformer")}  # And the part that is taken where a task of the user's names none of it.
 _RESERVED = {"features", "languages", *_FIELDS, *_MODULES}  # Of the arguments of a task those that are no options.
+_SWITCHES = "fold_case", "punctuation", "romanize", "by_language"  # Of a feature of texts.
+_BOOL = "tag:yaml.org,2002:bool"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 takes 1e-3 for a text; nobody else does."""
+    """YAML 1.1 takes 1e-3 for a text, and yes, no, on and off, such as the tag of Norwegian, for true and false; nobody else does."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what `_Loader` reads: a text that looks like such a number stands in quotes."""
+    """Writes what `_Loader` reads, and others too: a text that looks like such a number, or a word that YAML 1.1 knows, stands in quotes."""
 
 
 for _one in (_Loader, _Dumper):
     _one.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
+_Loader.yaml_implicit_resolvers = {first: [one for one in some if one[0] != _BOOL] for first, some in _Loader.yaml_implicit_resolvers.items()}
+_Loader.add_implicit_resolver(_BOOL, re.compile("(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 class ConfigError(ValueError):
@@ -56,9 +61,12 @@ def read_config(path):
         Dict of keys to values.
 
     Raises:
-        ConfigError: if it is no mapping, or has unknown keys.
+        ConfigError: if it is no YAML, no mapping, or has unknown keys.
     """
-    config = parse_value(pathlib.Path(path).read_text(encoding="utf-8")) or {}
+    try:
+        config = parse_value(pathlib.Path(path).read_text(encoding="utf-8")) or {}
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path}: expected keys and values. Received: {type(config).__name__}")
     _check_keys(config, _KEYS, str(path))
@@ -66,8 +74,17 @@ def read_config(path):
 
 
 def parse_value(text):
-    """Reads a value of run.yaml: YAML, with numbers such as 1e-3."""
-    return yaml.load(text, _Loader)
+    """Reads a value of run.yaml: YAML, with numbers such as 1e-3; raises ConfigError if it is none."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        lines, mark = text.splitlines(), getattr(error, "problem_mark", None)
+        line = lines[mark.line] if mark and mark.line < len(lines) else text[:100]
+        why = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
+        raise ConfigError(
+            f"Expected YAML. Received: {line.strip()!r} ({why}). Quote what begins with * or !, as in "
+            """--set 'options.routes=["*->*", "!text:tr->*"]'"""
+        ) from error
 
 
 def set_keys(config, assignments):
@@ -81,7 +98,7 @@ def set_keys(config, assignments):
         A new dict.
 
     Raises:
-        ConfigError: if an assignment has no `=` or goes through a value that has no keys.
+        ConfigError: if an assignment has no `=`, goes through a value that has no keys, or is no YAML.
     """
     config = copy.deepcopy(config)
     for assignment in assignments:
@@ -99,7 +116,7 @@ def set_keys(config, assignments):
 
 
 def resolve(config):
-    """Fills in every key that is missing, with the defaults of what it configures.
+    """Fills in every key that is missing, with the defaults of what it configures. A name alone may stand for a part, and a list of names for features.
 
     Args:
         config: dict with at least `dataset`.
@@ -108,51 +125,60 @@ def resolve(config):
         A new dict with all keys.
 
     Raises:
-        ConfigError: for an unknown key or name, listing the known ones.
+        ConfigError: for an unknown key or name, listing the known ones, or a value of a wrong type.
+        ValueError: for a field whose name no model can have, see `schema.check_names`.
     """
     _check_keys(config, _KEYS, "run.yaml")
     if not config.get("dataset"):
         raise ConfigError("Expected the folder of a dataset under the key dataset. Received: none. Make one with `cross-modal ingest`.")
-    dataset = Dataset(config["dataset"])
-    task = config.get("task", "alignment")
+    dataset = Dataset(str(config["dataset"]))
+    task, seed = config.get("task", "alignment"), config.get("seed", 0)
+    if not isinstance(seed, int):
+        raise ConfigError(f"Expected seed to be a whole number. Received: {seed!r}")
     kind = _named(task, _TASKS, "task")
+    asked = _mapping(config.get("options"), "options")
     wanted = _INPUTS + (("label",) if kind is tasks.Classification else ())
-    answer = (config.get("options") or {}).get("answer", "answer") if kind is tasks.QuestionAnswering else None
+    answer = asked.get("answer", "answer") if kind is tasks.QuestionAnswering else None
     given = config.get("features")
-    chosen = [name for name, field in dataset.fields.items() if field.kind in wanted or name == answer] if given is None else list(given)
+    given = dict.fromkeys([given] if isinstance(given, str) else map(str, given)) if isinstance(given, (str, list, tuple)) else given
+    chosen = [name for name, field in dataset.fields.items() if field.kind in wanted or name == answer] if given is None else list(_mapping(given, "features"))
     _check_keys(dict.fromkeys(chosen), dataset.fields, "features")
-    features = {name: dict((given or {}).get(name) or {}) for name in chosen}
+    schema.check_names({name: dataset.fields[name] for name in chosen}, [answer, asked.get("target") if kind is tasks.Generation else None])
+    features = {name: _mapping((given or {}).get(name), f"features.{name}") for name in chosen}
+    for name, one in features.items():
+        _check_switches({key: one[key] for key in _SWITCHES if key in one}, f"features.{name}")
     inputs = [name for name in chosen if dataset.fields[name].kind != "label"]
     if "decoders" in inspect.signature(kind).parameters:  # Frames are made for the longest recording.
         for name in inputs:
             if dataset.fields[name].kind == "audio" and "kind" not in features[name]:
                 features[name].setdefault("seconds", math.ceil(10 * dataset.describe()["sizes"].get(name, {"seconds": [0, 0, 1]})["seconds"][2]) / 10)
-    full = {"task": task, "dataset": str(config["dataset"]), "seed": int(config.get("seed", 0)), "features": features}
+    full = {"task": task, "dataset": str(config["dataset"]), "seed": seed, "features": features}
     for group, (module, usual) in _FIELDS.items():
         if group not in inspect.signature(kind).parameters:
             _check_absent(config, group, task)
             continue
-        full[group] = {}
-        _check_keys(config.get(group) or {}, inputs, group)
+        full[group], parts = {}, _mapping(config.get(group), group)
+        _check_keys(parts, inputs, group)
         for name in inputs:
-            part, field = dict((config.get(group) or {}).get(name) or {}), dataset.fields[name].kind
+            part, field = _mapping(parts.get(name), f"{group}.{name}", "kind"), dataset.fields[name].kind
             units = features[name].get("units") if group == "towers" else None
             part.setdefault("kind", units if units in _UNORDERED else usual[field])
             function = _named(part["kind"], _parts(getattr(module, field)), f"{group}.{name}.kind")
             full[group][name] = {"kind": part.pop("kind"), **_filled(function, part, f"{group}.{name}", {"feature", "dim", "name", "languages"})}
     for key, (module, usual) in _MODULES.items():
         if key in inspect.signature(kind).parameters:
-            part = dict(config.get(key) or {})
+            part = _mapping(config.get(key), key, "kind")
             default = getattr(inspect.signature(kind).parameters[key].default, "__name__", usual)
-            own = kind.usual_parts(config.get("options") or {}).get(key, default)
+            own = kind.usual_parts(asked).get(key, default)
             function = _named(part.setdefault("kind", own if own in _parts(module) else usual), _parts(module), f"{key}.kind")
             full[key] = {"kind": part.pop("kind"), **_filled(function, part, key, {"sources", "name"})}
         else:
             _check_absent(config, key, task)
-    full["options"] = _filled(kind, config.get("options") or {}, "options", _RESERVED)
+    full["options"] = _filled(kind, asked, "options", _RESERVED)
     if "kinds" in full["options"] and not full["options"]["kinds"]:
         full["options"]["kinds"] = [kind for kind in dataset.kinds if kind.partition(":")[0] in chosen]
-    full["training"] = _filled(training.fit, config.get("training") or {}, "training", {"task", "dataset", "run", "seed", "resume", "progress"})
+    full["training"] = _filled(training.fit, _mapping(config.get("training"), "training"), "training", {"task", "dataset", "run", "seed", "resume", "progress"})
+    _check_switches({key: full["training"][key] for key in ("augment", "optimizer") if isinstance(full["training"][key], dict)}, "training")
     return full
 
 
@@ -239,9 +265,9 @@ def _bound(part, known):
 
 def _named(name, known, place):
     """A part by its name in a namespace, or by `module:name`."""
-    if ":" in str(name):
+    if isinstance(name, str) and ":" in name:
         return _imported(name, place)
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ConfigError(f"Expected {place} to be module:name{' or one of ' + ', '.join(sorted(known)) if known else ''}. Received: {name!r}")
     return known[name]
 
@@ -251,6 +277,24 @@ def _imported(name, place):
         return imported(name, place)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def _mapping(value, place, alone=None):
+    """Keys and values, none for None; where `alone` is given, a name alone is what stands under that key."""
+    if alone and isinstance(value, str):
+        return {alone: value}
+    if value is not None and not isinstance(value, dict):
+        raise ConfigError(f"Expected {place} to hold {'a name, or ' if alone else ''}keys and values. Received: {value!r}")
+    return dict(value or {})
+
+
+def _check_switches(given, place):
+    """Tells of the words that YAML 1.1 takes for true and false, where nothing else can be meant: they are texts here."""
+    for key, value in given.items():
+        if isinstance(value, dict):
+            _check_switches(value, f"{place}.{key}")
+        elif isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
+            raise ConfigError(f"Expected {place}.{key} to be true or false. Received: {value!r}")
 
 
 def _check_absent(config, key, task):
@@ -270,4 +314,15 @@ def _filled(function, given, place, reserved):
     _check_keys(given, parameters, place)
     # A dataclass shows a default made by a factory as a marker without a value of its own: an empty dict in all our tasks.
     defaults = {name: one.default if isinstance(one.default, (str, int, float, bool, tuple, type(None))) else {} for name, one in parameters.items()}
+    keyed = [one.name for one in dataclasses.fields(function) if one.default_factory is dict] if dataclasses.is_dataclass(function) else []
+    given = {name: _mapping(value, f"{place}.{name}") if name in keyed else _like(value, defaults[name], f"{place}.{name}") for name, value in given.items()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **given}.items()}
+
+
+def _like(value, default, place):
+    """A value in place of a default, as a list of one where that is a tuple; raises ConfigError where it cannot be meant."""
+    if isinstance(default, tuple) and isinstance(value, (str, int, float)):
+        return [value]
+    if isinstance(default, (bool, int, float)) and isinstance(value, (str, list, tuple, dict)):
+        raise ConfigError(f"Expected {place} to be {'true or false' if isinstance(default, bool) else 'a number'}. Received: {value!r}")
+    return value

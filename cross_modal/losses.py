@@ -218,3 +218,22 @@ class Cost(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         return ops.cast(ops.reshape(y_pred, (-1,)), "float32")
+
+
+def disagreement(alone, there):
+    """Returns by how much the fields of an item differ: one minus the cosine of each field's own latent and their mean, on average over the fields that are there.
+
+    Args:
+        alone: float `(batch, fields, latent)`.
+        there: bool `(batch, fields)`.
+
+    Returns:
+        `(batch, 1)`; 0 where there is but one field.
+    """
+    real = ops.cast(there, alone.dtype)
+    count = ops.sum(real, axis=1, keepdims=True)
+    alone = alone / ops.sqrt(ops.sum(alone**2, axis=2, keepdims=True) + 1e-6)
+    mean = ops.sum(alone * real[:, :, None], axis=1, keepdims=True)
+    mean = mean / ops.sqrt(ops.sum(mean**2, axis=2, keepdims=True) + 1e-6)
+    each = (1.0 - ops.sum(alone * mean, axis=2)) * real
+    return ops.where(count > 1.0, ops.sum(each, axis=1, keepdims=True) / ops.maximum(count, 1.0), 0.0)

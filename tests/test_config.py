@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from cross_modal import config
+from cross_modal.data import ingest
 
 
 def test_set_keys_takes_yaml_values():
@@ -30,7 +31,7 @@ def test_n_grams_have_a_tower_of_their_own(dataset):
 def test_descriptors_have_a_tower_of_their_own(dataset):
     full = config.resolve({"dataset": str(dataset.path), "task": "classification", "features": {"image": {"units": "descriptors", "patches": 4}, "parity": None}})
     assert full["towers"] == {"image": {"kind": "descriptors", "widths": [512], "dropout": 0.2}}
-    with pytest.raises(config.ConfigError, match="size"):
+    with pytest.raises(ValueError, match="no options of image but `patches` .*Received: size"):
         config.make_features(config.set_keys(full, ["features.image.size=[8, 8]"]))
 
 
@@ -49,6 +50,20 @@ def test_descriptors_have_a_tower_of_their_own(dataset):
         (["fusion.kind=concat"], "no key fusion: the task alignment has none"),
         (["seed"], "key=value, such as training.epochs=20. Received: 'seed'"),
         (["seed.a.b=1"], "Received: 'seed.a.b=1'"),
+        (["seed=first"], "Expected seed to be a whole number. Received: 'first'"),
+        (["towers.image=5"], "Expected towers.image to hold a name, or keys and values. Received: 5"),
+        (["towers=[image]"], r"Expected towers to hold keys and values. Received: \['image'\]"),
+        (["towers.image.kind=[cnn]"], r"towers.image.kind to be module:name or one of .*Received: \['cnn'\]"),
+        (["features=5"], "Expected features to hold keys and values. Received: 5"),
+        (["features.text=ngrams"], "Expected features.text to hold keys and values. Received: 'ngrams'"),
+        (["features=[image, [text]]"], r"features: expected keys among .*Received: \['text'\]"),
+        (["training=5"], "Expected training to hold keys and values. Received: 5"),
+        (["options=[dim]"], r"Expected options to hold keys and values. Received: \['dim'\]"),
+        (["options.views=2"], "Expected options.views to hold keys and values. Received: 2"),
+        (["options.dim=wide"], "Expected options.dim to be a number. Received: 'wide'"),
+        (["training.cache=no"], "Expected training.cache to be true or false. Received: 'no'"),
+        (["features.text.punctuation=no"], "Expected features.text.punctuation to be true or false. Received: 'no'"),
+        (["training.augment.image.flip=Yes"], "Expected training.augment.image.flip to be true or false. Received: 'Yes'"),
     ],
 )
 def test_what_is_unknown_is_told_with_what_is_known(dataset, keys, message):
@@ -109,3 +124,58 @@ def test_an_option_that_the_task_of_a_run_does_not_have_is_told(dataset, tmp_pat
     config.save_run(tmp_path, {**full, "options": {**full["options"], "deep": True}}, features, languages)
     with pytest.raises(config.ConfigError, match="options of run.yaml: expected keys among .*dim.*Received: deep"):
         config.load_task(tmp_path)
+
+
+def test_a_name_alone_is_a_part_and_a_list_names_fields(dataset):
+    sets = ["task=classification", "features=[image, parity]", "towers.image=resnet", "towers.image.depth=3", "fusion=attention", "options.multi_label=parity"]
+    full = config.resolve(config.set_keys({"dataset": str(dataset.path)}, [one for one in sets if "depth" not in one]))
+    assert full["features"] == {"image": {}, "parity": {}} and full["towers"]["image"]["kind"] == "resnet"
+    assert full["fusion"] == config.resolve({**full, "fusion": {"kind": "attention"}})["fusion"] and full["fusion"]["kind"] == "attention"
+    assert full["options"]["multi_label"] == ["parity"]
+    with pytest.raises(config.ConfigError, match="Expected keys under image. Received: 'towers.image.depth=3', where image is 'resnet'"):
+        config.set_keys({}, sets)
+    writes = config.resolve({"dataset": str(dataset.path), "task": "generation", "decoder": "lstm", "options": {"routes": "*->*"}, "towers": {"image": {"widths": 4}}})
+    assert writes["decoder"]["kind"] == "lstm" and writes["options"]["routes"] == ["*->*"] and writes["towers"]["image"]["widths"] == [4]
+
+
+def test_an_option_of_run_yaml_may_be_one_of_several(learned, dataset):
+    """As somebody may write it by hand."""
+    features, languages = learned
+    full = config.resolve({"dataset": str(dataset.path), "features": ["text"]})
+    task = config.make_task({**full, "options": {**full["options"], "routes": "text:en->text:*"}}, {"text": features["text"]}, languages)
+    assert task.routes == ("text:en->text:*",)
+
+
+@pytest.mark.parametrize("value, line", [("[*->*]", "'[*->*]'"), ("!text:tr->*", "'!text:tr->*'"), ("{a: 1", "'{a: 1'"), ("a: b\n\tc: d", "c: d'"), ("\x07", "'.x07'")])
+def test_what_is_no_yaml_is_told(value, line, tmp_path):
+    words = "Expected YAML. Received: .*{}.*Quote what begins with . or !, as in --set 'options.routes=.\"...."
+    with pytest.raises(config.ConfigError, match=words.format(line.replace("*", ".").replace("[", ".").replace("]", "."))):
+        config.set_keys({}, [f"options.routes={value}"])
+    (tmp_path / "run.yaml").write_text(f"seed: 1\ntask: {value}\n")
+    with pytest.raises(config.ConfigError, match="run.yaml: Expected YAML"):
+        config.read_config(tmp_path / "run.yaml")
+
+
+def test_only_true_and_false_are_no_texts(tmp_path, learned):
+    """Norwegian is `no`; other readers of YAML see what we write as we do."""
+    features, languages = learned
+    said = config.parse_value("{languages: [no, on, off, yes, y, No], truth: [true, True, TRUE, false, False, FALSE], no: 1, nothing: null}")
+    words = ["no", "on", "off", "yes", "y", "No"]
+    assert said == {"languages": words, "truth": [True, True, True, False, False, False], "no": 1, "nothing": None}
+    given = {"options": {"always": words, "no": "no", "blind": False, "linear": True}}
+    config.save_run(tmp_path, given, {"text": features["text"]}, languages)
+    assert config.read_config(tmp_path / "run.yaml") == given == yaml.safe_load((tmp_path / "run.yaml").read_text())
+
+
+def test_a_field_that_no_model_can_be_made_of_is_told_if_it_is_chosen(tmp_path):
+    (tmp_path / "t.csv").write_text("product title,review-text,text,Название,item,kind-of\n" + "".join(f"a {i},b {i},c {i},d {i},e {i},{i % 2}\n" for i in range(8)))
+    kinds = {name: "text" for name in ("product title", "review-text", "Название", "item")} | {"kind-of": "label"}
+    dataset = ingest(tmp_path / "t.csv", tmp_path / "dataset", kinds, progress=False)
+    given = {"dataset": str(dataset.path), "task": "classification"}
+    with pytest.raises(ValueError, match="Received: 'product title', 'review-text', 'Название', 'item'. Rename .* leave it out: --set 'features=.text,kind-of.'$"):
+        config.resolve(given)
+    assert list(config.resolve(config.set_keys(given, ["features=[text,kind-of]"]))["features"]) == ["text", "kind-of"]
+    with pytest.raises(ValueError, match="Received: 'review-text'. Rename the column in the table$"):
+        config.resolve({**given, "task": "alignment", "features": ["review-text"]})
+    only_written = {"features": ["text", "product title"], "options": {"target": "product title"}}
+    assert "product title" in config.resolve({**given, "task": "generation", **only_written})["features"]

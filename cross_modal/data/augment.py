@@ -187,7 +187,7 @@ def mix(batch, inputs, labels, seed, alpha):
         alpha: of the symmetric beta distribution that the share is drawn from.
 
     Returns:
-        The batch; a label has besides `value` also `other`, that of the other item, and `share`, float32 `(batch,)`, that of the item itself.
+        The batch; a label has besides `value` also `other` and `other_mask`, those of the other item, and `share`, float32 `(batch,)`, that of the item itself.
 
     Source:
         Zhang et al. (2018), "mixup: Beyond Empirical Risk Minimization", section 2.
@@ -202,7 +202,7 @@ def mix(batch, inputs, labels, seed, alpha):
         own = tf.cast(tf.reshape(share, (-1, *[1] * (value.shape.rank - 1))), value.dtype)
         batch[name] = {**batch[name], "value": own * value + (1.0 - own) * tf.gather(value, order), "mask": mask | tf.gather(mask, order)}
     for name in labels:
-        batch[name] = {**batch[name], "other": tf.gather(batch[name]["value"], order), "share": share}
+        batch[name] = {**batch[name], "other": tf.gather(batch[name]["value"], order), "other_mask": tf.gather(batch[name]["mask"], order), "share": share}
     return batch
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from cross_modal.data import augment as augmenting
+from cross_modal.data import schema
 from cross_modal.data.rating import rarity
 from cross_modal.features import featurize_views
 
@@ -58,7 +59,7 @@ def batches(
 
     Raises:
         KeyError: if the dataset lacks a field.
-        ValueError: if an option is for fields of another kind.
+        ValueError: if an option is for fields of another kind, or a field is called as what a batch holds besides.
     """
     again = dict(again)
     features = {**features, **{name: features[field] for name, field in again.items() if name not in features}}
@@ -66,6 +67,10 @@ def batches(
     missing = [name for name in features if again.get(name, name) not in dataset.fields]
     if missing:
         raise KeyError(f"Expected fields of the dataset: {', '.join(dataset.fields)}. Received: {', '.join(missing)}")
+    if taken := [name for name in features if name in schema.BESIDE]:
+        raise ValueError(
+            f"Expected fields that are not called {', '.join(schema.BESIDE)}, as what batches hold besides. Received: {', '.join(taken)}. Rename the column in the table"
+        )
     if bucket_by is not None and (bucket_by not in features or not features[bucket_by].has_time):
         timed = [name for name, feature in features.items() if feature.has_time]
         raise ValueError(f"Expected `bucket_by` to be a field with a length: {', '.join(timed) or 'there is none'}. Received: bucket_by={bucket_by}")
@@ -73,12 +78,13 @@ def batches(
         raise ValueError(f"Expected `tokens` of at least 1, and a `bucket_by` whose steps they are. Received: tokens={tokens}, bucket_by={bucket_by}")
     augment = dict(augment) if seed is not None else {}
     augmenting.check_options(augment, {name: "again" if name in again else feature.kind for name, feature in features.items()})
-    items = dataset.items(split)
-    if again:
-        items = items.map(lambda item: {**item, **{name: item[field] for name, field in again.items()}})
-    for name, powers in (("oversample", oversample), ("weigh", weigh)):
-        if seed is not None and powers:
-            items = _rated(items, name, rarity(dataset, split, dict(powers), name))
+    rates = {name: rarity(dataset, split, dict(powers), name) for name, powers in (("oversample", oversample), ("weigh", weigh)) if seed is not None and powers}
+    # Nothing but what is asked for: other fields may be called `weigh`.
+    fields = {name: again.get(name, name) for name in features}
+    items = dataset.items(split).map(
+        lambda item: {"id": item["id"], **{name: item[field] for name, field in fields.items()}, **{name: rate(item) for name, rate in rates.items()}},
+        num_parallel_calls=_CORES,
+    )
     # What is changed before it is featurized is featurized each time; without a cache all is, but only what is drawn.
     heard = {name: chosen for name, options in augment.items() if features[name].kind == "audio" and (chosen := augmenting.chosen(augmenting.audio, options))}
     early = [name for name in features if cache and name not in heard]
@@ -209,10 +215,6 @@ def _split(field, feature, options, seed):
     value = field["value"]
     value = value.with_flat_values(augmenting.subwords(value.flat_values, feature.parts, seed, **options))
     return {**field, "value": value.merge_dims(1, 2)[:, : feature.length]}
-
-
-def _rated(items, name, rate):
-    return items.map(lambda item: {**item, name: rate(item)}, num_parallel_calls=_CORES)
 
 
 def _carried(item):

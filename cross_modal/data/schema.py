@@ -16,8 +16,11 @@ RESERVED = ("id", "language", "split", "group")
 SPLITS = ("train", "validation", "test")
 FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}  # Of tables, by extension.
 SPLIT_ALIASES = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation", "testing": "test"}
+BESIDE = ("item", "weigh", "oversample")  # What batches hold beside the fields of items.
 BROKEN = re.compile("[\ud800-\udfff]")  # Halves of surrogate pairs: what stands for bytes that are no text.
 
+_READ = re.compile("[A-Za-z][A-Za-z0-9_]*")  # Names of layers and of arguments of functions.
+_ANSWERED = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]*")  # Names of layers alone.
 _READING = 1  # Of how rows are read; another number makes all datasets anew.
 
 
@@ -118,6 +121,27 @@ def parse_column(column):
     if not name or name in RESERVED or not langcodes.tag_is_valid(language):
         raise TableError(f"Expected a column named field or field:language with a BCP 47 tag, such as text:en or text:zh-TW. Received: {column!r}")
     return name, langcodes.standardize_tag(language)
+
+
+def check_names(fields, apart=()):
+    """Checks that a model can be made of fields: tables may call them by any name.
+
+    Args:
+        fields: dict of name to `Field` or `Feature`.
+        apart: those of them that are neither read nor a label of their own, such as a text that is only written.
+
+    Raises:
+        ValueError: if a name cannot be that of a layer, of an argument of an endpoint or of a part of a batch.
+    """
+    wrong = [name for name, one in fields.items() if name not in apart and not (_ANSWERED if one.kind == "label" else _READ).fullmatch(name)]
+    wrong += [name for name, one in fields.items() if name in BESIDE or (one.kind != "label" and name.endswith("_language") and name.removesuffix("_language") in fields)]
+    if wrong:
+        rest = ",".join(name for name in fields if name not in wrong)
+        without = f", or leave it out: --set 'features=[{rest}]'" if rest else ""
+        raise ValueError(
+            f"Expected names of fields of letters a-z, digits and _, a letter first, other than {', '.join(BESIDE)}, and no FIELD_language beside FIELD. "
+            f"Received: {', '.join(map(repr, wrong))}. Rename the column in the table{without}"
+        )
 
 
 def canonical_text(value):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from cross_modal import retrieval
+from cross_modal.data import schema
 from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, FoldViews, LogitScale, UnfoldViews
@@ -41,7 +42,7 @@ class Alignment(Task):
         dropout: share dropped before the projection.
 
     Raises:
-        ValueError: if a field has no tower, or a pattern fits no route.
+        ValueError: if a field has no tower or a name that no model can have, or a pattern fits no route.
     """
 
     towers: dict[str, Callable] = dataclasses.field(kw_only=True)
@@ -56,6 +57,7 @@ class Alignment(Task):
     dropout: float = 0.1
 
     def __post_init__(self):
+        schema.check_names(self.features)
         if set(self.features) != set(self.towers):
             raise ValueError(f"Expected a tower for each of {', '.join(self.features)}. Received: towers for {', '.join(self.towers)}")
         unknown = set(self.views) - set(self.features)
@@ -98,6 +100,30 @@ class Alignment(Task):
         single = np.array([self.draws[name] == 1 for name in field])
         return trained & ~((field[:, None] == field[None]) & single[:, None])
 
+    def rates(self):
+        """Returns what each trained route weighs in the loss, `(kinds, kinds)`; 0 for those that are not trained."""
+        trained = self.trained()
+        rates = trained.astype(float)
+        for pattern, weight in self.weights.items():
+            rates[_fitting(self.kinds, pattern) & trained] = weight
+        return rates
+
+    def check(self, dataset):
+        wanted, seen = self.rates() > 0, dict.fromkeys(self.kinds, 0)
+        fields = [name for name in self.features if name in dataset.fields]
+        for item in dataset.items("train").map(lambda item: {name: item[name]["language"] for name in fields}).as_numpy_iterator():
+            views = [name if (tag := one.decode()) not in self.languages.names[1:] else f"{name}:{tag}" for name, tags in item.items() for one in tags]
+            places = [self.kinds.index(kind) for kind in views]
+            if wanted[np.ix_(places, places)][~np.eye(len(places), dtype=bool)].any():
+                return
+            seen |= {kind: seen[kind] + 1 for kind in set(views)}
+        there = ", ".join(f"{kind} ({items:,} items)" for kind, items in seen.items() if items)
+        weights = f", weights={self.weights}" if self.weights else ""
+        raise ValueError(
+            f"Expected training items with both views of a trained route. Received: routes={list(self.routes)}{weights}, which fit no two views of any of "
+            f"{dataset.splits['train']:,} items, with {there}. Set options.routes, or options.views for two of one field"
+        )
+
     def build(self):
         # --- inputs ---
         draws, inputs, embedded = self.draws, {}, []
@@ -138,10 +164,7 @@ class Alignment(Task):
         return x, tf.stack([tf.cast(y[:, :, 0], tf.int32), *dense], -1), tf.ones_like(batch["item"], tf.float32)
 
     def objective(self):
-        weights = self.trained().astype(float)
-        for pattern, weight in self.weights.items():
-            weights[_fitting(self.kinds, pattern) & (weights > 0)] = weight
-        return {"loss": Contrastive(weights.tolist(), self.loss)}
+        return {"loss": Contrastive(self.rates().tolist(), self.loss)}
 
     def score(self, model, batches):
         """Embeds all views and measures retrieval from each kind of view to each other, over all views."""

@@ -12,10 +12,11 @@ from keras import layers, ops
 
 from cross_modal import decoding, reconstruction
 from cross_modal import fusion as fusions
+from cross_modal.data import schema
 from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, GaussianSample, HideSources, LanguageEmbedding
-from cross_modal.losses import Cost, SmoothedCrossEntropy, SquaredError
+from cross_modal.losses import Cost, SmoothedCrossEntropy, SquaredError, disagreement
 from cross_modal.tasks.task import STRING, Endpoint, Task
 from cross_modal.towers import inputs_like
 from cross_modal.writer import build_writer, taught, writing_steps
@@ -49,7 +50,7 @@ class Autoencoding(Task):
         kinds: kinds of view that the table has, such as `image` and `text:en`, by which it is known what languages a field is made in; where none are named, all languages.
 
     Raises:
-        ValueError: if a field has no tower or no decoder, a text cannot be written, or an option has no meaning.
+        ValueError: if a field has no tower, no decoder or a name that no model can have, a text or picture cannot be made again, or an option has no meaning.
 
     Source:
         Ngiam et al. (2011), "Multimodal Deep Learning", section 3.3 (bimodal deep autoencoder with hidden modalities); Kingma and Welling (2014),
@@ -72,6 +73,7 @@ class Autoencoding(Task):
     kinds: tuple[str, ...] = ()
 
     def __post_init__(self):
+        schema.check_names(self.features)
         for what, parts in (("tower", self.towers), ("decoder", self.decoders)):
             if set(self.features) != set(parts) or not parts:
                 raise ValueError(f"Expected a {what} for each of {', '.join(self.features)}. Received: {what}s for {', '.join(parts) or 'none'}")
@@ -79,6 +81,8 @@ class Autoencoding(Task):
             raise ValueError(f"Expected `alpha` above 0 and at most 1, and `hidden` from 0 to 1. Received: alpha={self.alpha}, hidden={self.hidden}")
         if unwritten := [name for name, feature in self.features.items() if feature.kind == "text" and name not in self.texts]:
             raise ValueError(f"Expected texts that can be written again, of a feature with `detokenize`. Received: {', '.join(unwritten)}")
+        if described := [name for name, feature in self.features.items() if feature.kind == "image" and feature.spec.shape.rank != 3]:
+            raise ValueError(f"Expected pictures as pixels, which can be made again. Received: descriptors of {', '.join(described)}. Set features.{described[0]}.units=pixels")
         if min(self.variational, self.agreement) < 0:
             raise ValueError(f"Expected `variational` and `agreement` of at least 0. Received: variational={self.variational}, agreement={self.agreement}")
         if not set(self.weights) <= set(self.features):
@@ -180,7 +184,7 @@ class Autoencoding(Task):
                 shown = {other: one if other == name else {**one, "mask": ops.zeros_like(one["mask"])} for other, one in states.items()}
                 alone.append(joined(shown)["latent"])
             there = ops.stack([ops.any(one["mask"], axis=1) for one in states.values()], axis=1)
-            outputs = {**outputs, "disagreement": _disagreement(ops.stack(alone, axis=1), there)}
+            outputs = {**outputs, "disagreement": disagreement(ops.stack(alone, axis=1), there)}
         return keras.Model(inputs, outputs, name="encoder")
 
     def _joined(self, states):
@@ -317,14 +321,3 @@ class Autoencoding(Task):
 
     def summary(self, scores):
         return reconstruction.pattern_table(scores, list(self.features))
-
-
-def _disagreement(alone, there):
-    """One minus the cosine of each field's own latent `(batch, fields, latent)` and their mean, on average over the fields that are there; 0 where there is but one."""
-    real = ops.cast(there, alone.dtype)
-    count = ops.sum(real, axis=1, keepdims=True)
-    alone = alone / ops.sqrt(ops.sum(alone**2, axis=2, keepdims=True) + 1e-6)
-    mean = ops.sum(alone * real[:, :, None], axis=1, keepdims=True)
-    mean = mean / ops.sqrt(ops.sum(mean**2, axis=2, keepdims=True) + 1e-6)
-    each = (1.0 - ops.sum(alone * mean, axis=2)) * real
-    return ops.where(count > 1.0, ops.sum(each, axis=1, keepdims=True) / ops.maximum(count, 1.0), 0.0)

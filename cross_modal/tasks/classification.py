@@ -11,6 +11,7 @@ from keras import layers, ops
 
 from cross_modal import class_scores
 from cross_modal import fusion as fusions
+from cross_modal.data import schema
 from cross_modal.features import Label, featurize_batch
 from cross_modal.layers import AttentionPooling
 from cross_modal.losses import ABSENT, Agreement
@@ -73,6 +74,7 @@ class Classification(Task):
     parallel: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        schema.check_names(self.features)
         if not self.heads or not self.inputs:
             raise ValueError(f"Expected at least one label and one other field. Received: {', '.join(self.features) or 'none'}")
         if set(self.inputs) != set(self.towers):
@@ -153,8 +155,9 @@ class Classification(Task):
         for name in self.heads:
             y[name] = self._targets(name, batch[name]["value"], batch[name]["mask"])
             if "share" in batch[name]:  # Mixed with another item.
-                share = batch[name]["share"][:, None]
-                y[name] = share * y[name] + (1.0 - share) * self._targets(name, batch[name]["other"], batch[name]["mask"])
+                other, share = self._targets(name, batch[name]["other"], batch[name]["other_mask"]), batch[name]["share"][:, None]
+                both = tf.reduce_any(y[name] > 0.0, 1, keepdims=True) & tf.reduce_any(other > 0.0, 1, keepdims=True)
+                y[name] = tf.where(both, share * y[name] + (1.0 - share) * other, y[name])  # Of one without a label nothing is said.
             weight[name] = tf.cast(tf.reduce_any(y[name] > 0.0, 1), tf.float32) * self._class_weights(name, y[name])
         for pattern in self._partly():
             there = tf.cast(tf.reduce_any([tf.reduce_any(x[field]["mask"], 1) for field in pattern], 0), tf.float32)

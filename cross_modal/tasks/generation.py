@@ -14,6 +14,7 @@ from cross_modal import decoders, decoding, route_scores, text_endpoints
 from cross_modal import fusion as fusions
 from cross_modal.compiling import compiled
 from cross_modal.ctc import ABSENT_LOGIT, CTC, ctc_cost, warn_of_fast_speech
+from cross_modal.data import schema
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.losses import SmoothedCrossEntropy
 from cross_modal.routes import Routes, expand_routes, route_name, split_route
@@ -53,7 +54,7 @@ class Generation(Task):
         jit_compile: whether XLA compiles what writes, see `compiling.compiled`: some seconds for each of a few shapes, then faster.
 
     Raises:
-        ValueError: if there is no text to write, a source has no tower, a pattern fits no route, or a route is nothing for `ctc`.
+        ValueError: if there is no text to write, a source has no tower or a name that no model can have, a pattern fits no route, or a route is nothing for `ctc`.
     """
 
     towers: dict[str, Callable] = dataclasses.field(kw_only=True)
@@ -77,6 +78,14 @@ class Generation(Task):
         if self.target not in self.features or not hasattr(self.features[self.target], "detokenize"):
             texts = [name for name, feature in self.features.items() if hasattr(feature, "detokenize")]
             raise ValueError(f"Expected `target` to be a field of texts: {', '.join(texts) or 'there is none'}. Received: target={self.target}")
+        schema.check_names(self.features, apart=set(self.features) - set(self.sources))
+        if _TARGET in self.features and (self.target != _TARGET or _TARGET in self.sources):  # It is what the written text is called.
+            others = ", ".join(f"{name}*->{self.target}*" for name in self.features if name not in (_TARGET, self.target))
+            advice = f"Set options.routes=[{others}]" if self.target == _TARGET and others else f"Leave {_TARGET} out of the features"
+            raise ValueError(
+                f"Expected no field {_TARGET} but one that is written, and not read. Received: target={self.target}, and routes from {', '.join(self.sources)}. "
+                f"{advice}, or rename the column in the table"
+            )
         if lacking := [name for name in self.sources if name not in self.towers]:
             raise ValueError(f"Expected a tower for each field that a route starts from. Received: none for {', '.join(lacking)}")
         if self.beams < 1 or self.length < 1:

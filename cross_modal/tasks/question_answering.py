@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from cross_modal import answer_scores, decoders, decoding, spans
 from cross_modal import fusion as fusions
+from cross_modal.data import schema
 from cross_modal.features import Label, featurize_batch
 from cross_modal.layers import ABSENT_LOGIT, AttentionPooling, SpanLogits
 from cross_modal.losses import SmoothedCrossEntropy
@@ -88,6 +89,9 @@ class QuestionAnswering(Task):
             raise ValueError(f"Expected `context` for answers that are texts. Received: context={self.context}, and labels; ingest with --field {self.answer}=text")
         if lacking := [name for name in self.sources if self._tower_of(name) not in self.towers]:
             raise ValueError(f"Expected a tower for each field that is read. Received: none for {', '.join(lacking)}")
+        schema.check_names(self.features, apart=[self.answer])
+        if self.is_written and _TARGET in self.sources:
+            raise ValueError(f"Expected no field {_TARGET} that is read, as the answer that is written is called so. Received: {', '.join(self.features)}. Rename the column")
         if len(self.sources) < 2:
             raise ValueError(f"Expected a field that the question is about. Received: only {', '.join(self.features)}")
         if self.context and self.features[self.context].cleaner.config() != self.features[self.answer].cleaner.config():
@@ -236,7 +240,8 @@ class QuestionAnswering(Task):
 
         Returns:
             Dict of `answer`, string `(batch,)`, empty for none, and `probability`, `(batch,)`; of a closed set and of answers that are written also `answers` and `probabilities`
-            `(batch, likely)`, the likeliest first; of spans `start` and `end`, int32 `(batch,)`: characters of the context before the span and up to its end, -1 for none.
+            `(batch, likely)`, the likeliest first; of spans `start` and `end`, int32 `(batch,)`: characters of the context before the span and up to its end, -1 for none. Of the
+            context as it is read: characters that are written in several ways in the one of NFKC, white space as one space, and cleaned where the feature cleans.
         """
         if self.is_written:
             return self._written(model, x, language, reader)

@@ -221,12 +221,13 @@ def test_modalities_are_hidden_but_never_all():
 
 def test_mix_by_hand():
     value, label = np.eye(4, dtype=np.float32)[:, None, :], np.arange(4, dtype=np.int32)[:, None]
-    batch = {"item": np.arange(4), "image": {"value": value, "mask": np.ones((4, 1, 1), bool)}, "label": {"value": label}}
+    batch = {"item": np.arange(4), "image": {"value": value, "mask": np.ones((4, 1, 1), bool)}, "label": {"value": label, "mask": np.array([True, True, False, True])[:, None]}}
     batch = tf.nest.map_structure(tf.constant, batch)
     mixed = augment.mix(batch, ["image"], ["label"], SEED, 0.5)
     share, other = mixed["label"]["share"].numpy(), mixed["label"]["other"].numpy()[:, 0]
     expected = share[:, None] * np.eye(4) + (1 - share[:, None]) * np.eye(4)[other]
     np.testing.assert_allclose(mixed["image"]["value"].numpy()[:, 0], expected, atol=1e-6)
+    assert mixed["label"]["other_mask"].numpy()[:, 0].tolist() == (other != 2).tolist()
     assert sorted(other) == [0, 1, 2, 3] and (share >= 0).all() and (share <= 1).all()
 
 

@@ -391,3 +391,18 @@ def test_a_language_that_is_drawn_first_is_there_wherever_an_item_has_it(made, c
             assert (german in drawn) == (int(name.removeprefix(b"item")) % 2 == 1)
             seen.update(drawn.tolist())
     assert seen >= {english, german, languages.names.index("tr")}
+
+
+def test_fields_called_as_what_batches_hold_are_told_if_they_are_asked_for(tmp_path):
+    """Another field may be called so, and has no effect."""
+    rows = "".join(f"train,word {i},thing {i},{i},{i},{'ab'[i % 4 == 0]}\n" for i in range(8))
+    (tmp_path / "t.csv").write_text("split,text,item,weigh,oversample,label\nvalidation,word,thing,x,x,a\n" + rows)
+    dataset = ingest(tmp_path / "t.csv", tmp_path / "out", dict.fromkeys(("text", "item", "weigh", "oversample"), "text") | {"label": "label"}, progress=False)
+    found, languages = learn_features(dataset, ["text", "item"], {"text": {"vocab_size": 300}, "item": {"vocab_size": 300}})
+    text = {"text": found["text"]}
+    (batch,) = batches(dataset, "train", text, languages, 8)
+    assert set(batch) == {"id", "item", "text"} and batch["item"].dtype == tf.int64 and len(set(batch["item"].numpy())) == 8
+    batch = next(iter(batches(dataset, "train", text, languages, 8, draws={"text": 1}, seed=0, weigh={"label": 1.0}, oversample={"label": 0.0})))
+    assert set(batch) == {"id", "item", "weigh", "text"} and sorted(batch["weigh"].numpy().tolist()) == [1.0] * 6 + [3.0] * 2
+    with pytest.raises(ValueError, match="not called item, weigh, oversample, as what batches hold.*Received: item. Rename"):
+        batches(dataset, "train", found, languages, 8)

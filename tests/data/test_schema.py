@@ -34,6 +34,27 @@ def test_a_nameless_or_reserved_field_is_told(column):
         schema.parse_column(column)
 
 
+@pytest.mark.parametrize("name", ["text", "Text_2", "target_language", "a" * 200])
+def test_names_that_a_model_can_have(name):
+    schema.check_names({name: Field(name, "text")})
+
+
+@pytest.mark.parametrize("name", ["product title", "título", "Название", "review-text", "v1.2", "2nd", "_text", "a/b", "text\n", "item", "weigh", "oversample"])
+def test_names_that_no_model_can_have_are_told(name):
+    with pytest.raises(ValueError, match="letters a-z, digits and _, a letter first.*Received: .*Rename the column.*--set 'features=.image.'") as told:
+        schema.check_names({name: Field(name, "text"), "image": Field("image", "image")})
+    assert repr(name) in str(told.value)
+
+
+def test_a_label_is_no_argument_and_what_stands_apart_is_nothing():
+    schema.check_names({name: Field(name, "label") for name in ("kind-of", "v1.2", "5star", "text_language")} | {"text": Field("text", "text")})
+    schema.check_names({"на русском": Field("на русском", "text")}, apart=["на русском"])
+    with pytest.raises(ValueError, match="Received: 'of what'"):
+        schema.check_names({"of what": Field("of what", "label")})
+    with pytest.raises(ValueError, match="no FIELD_language beside FIELD. Received: 'text_language'"):
+        schema.check_names({name: Field(name, "text") for name in ("text", "text_language")})
+
+
 def test_view_name():
     assert view_name("image") == view_name("image", "und") == "image"
     assert view_name("text", "zh-TW") == "text:zh-TW"

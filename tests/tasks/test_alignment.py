@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import keras
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from cross_modal import tasks, testing, towers
-from cross_modal.data import batches
+from cross_modal.data import batches, ingest, learn_features
 
 TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm, "audio": functools.partial(towers.audio.crnn, widths=(4, 4))}
 
@@ -126,3 +127,36 @@ def test_a_kind_that_is_always_drawn_must_exist(task):
     assert always.drawn_first == {"image": ("und",), "text": ("tr", "en"), "audio": ()}
     with pytest.raises(ValueError, match="`always` to name kinds of view: image, .*Received: always=.'text:xx',"):
         tasks.Alignment(task.features, task.languages, towers=TOWERS, always=("text:xx",))
+
+
+def test_of_the_weights_that_fit_a_route_the_last_counts(task):
+    made, kinds = dataclasses.replace(task, weights={"*->*": 0, "text:*->image": 2, "text:en->image": 0.5}), task.kinds
+    rates = made.rates()
+    assert rates[kinds.index("text:de"), kinds.index("image")] == rates[kinds.index("image"), kinds.index("text:de")] == 2
+    assert rates[kinds.index("text:en"), kinds.index("image")] == 0.5 and rates[kinds.index("text:en"), kinds.index("text:de")] == 0
+    assert (rates[~task.trained()] == 0).all() and (np.array(made.objective()["loss"].routes) == rates).all()
+
+
+def test_routes_of_which_no_item_has_both_views_are_told(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "split,text:en,text:de,title\nvalidation,word,Wort,name\n" + "".join(f"train,word {i},,{f'name {i}' if i else ''}\ntrain,,Wort {i},\n" for i in range(4))
+    )
+    dataset = ingest(tmp_path / "t.csv", tmp_path / "dataset", {"text": "text", "title": "text"}, progress=False)
+    features, languages = learn_features(dataset, None, {"text": {"vocab_size": 300}, "title": {"vocab_size": 300}})
+
+    def check(**options):
+        tasks.Alignment(features, languages, towers=dict.fromkeys(features, towers.text.bag), dim=8, **options).check(dataset)
+
+    check()
+    check(routes=("text:en->title",))
+    there = r"fit no two views of any of 8 items, with text:de \(4 items\), text:en \(4 items\), title \(3 items\). Set options.routes"
+    for options in ({"routes": ("text:de->title",)}, {"routes": ("text:en->text:de",), "views": {"text": 2}}, {"routes": ("text:*->text:*",)}):
+        with pytest.raises(ValueError, match=r"both views of a trained route. Received: routes=\['text:.*\], which " + there):
+            check(**options)
+    with pytest.raises(ValueError, match=r"weights={'text:\*->title': 0}, which " + there):
+        check(weights={"text:*->title": 0})
+
+
+def test_a_name_that_no_layer_can_have_is_told(task):
+    with pytest.raises(ValueError, match="Received: 'the text'. Rename the column"):
+        tasks.Alignment({"the text": task.features["text"]}, task.languages, towers={"the text": towers.text.bag})

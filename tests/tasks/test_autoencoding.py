@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from cross_modal import decoders, fusion, tasks, testing, towers, training
 from cross_modal.data import batches
+from cross_modal.features import Descriptors, learn_descriptors
+from cross_modal.losses import disagreement
 from cross_modal.serving import ask
-from cross_modal.tasks.autoencoding import _disagreement
 
 
 def drawn(task, dataset, count=8):
@@ -57,7 +58,7 @@ def test_frames_are_filled_up_and_told_apart(autoencoding, dataset):
 def test_disagreement_by_hand():
     alone = np.array([[[1.0, 0.0], [0.0, 1.0]], [[2.0, 0.0], [5.0, 0.0]], [[1.0, 0.0], [0.0, 9.0]]], "float32")
     there = np.array([[True, True], [True, True], [True, False]])
-    found = np.asarray(_disagreement(keras.ops.convert_to_tensor(alone), there))[:, 0]
+    found = np.asarray(disagreement(keras.ops.convert_to_tensor(alone), there))[:, 0]
     assert found == pytest.approx([1 - np.sqrt(0.5), 0.0, 0.0], abs=1e-5)
 
 
@@ -112,5 +113,10 @@ def test_what_cannot_be_is_told(autoencoding, learned):
         autoencoding(alpha=0.0)
     with pytest.raises(ValueError, match="`weights` for fields among image. Received: text"):
         autoencoding(("image",), weights={"text": 1.0})
+    with pytest.raises(ValueError, match="Received: 'a picture'. Rename the column"):
+        tasks.Autoencoding({"a picture": features["image"]}, languages, towers={"a picture": towers.image.cnn}, decoders={"a picture": decoders.image.deconv})
+    described = Descriptors(**learn_descriptors([image.numpy() for image in map(tf.io.encode_png, np.random.default_rng(0).integers(0, 255, (4, 8, 8, 3), np.uint8))], patches=2))
+    with pytest.raises(ValueError, match="Expected pictures as pixels, which can be made again. Received: descriptors of image. Set features.image.units=pixels"):
+        tasks.Autoencoding({"image": described}, languages, towers={"image": towers.image.descriptors}, decoders={"image": decoders.image.deconv})
     with pytest.raises(ValueError, match="`variational` and `agreement` of at least 0"):
         autoencoding(("image",), agreement=-1)

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cross_modal import fusion, tasks, testing, towers
 from cross_modal.data import batches, ingest, learn_features
+from cross_modal.features import Label
 
 TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.bag}
 
@@ -210,6 +212,21 @@ def test_mixed_items_have_mixed_targets(learned, dataset):
     _, y, weight = task.example(batch)
     assert y["parity"].numpy().sum(axis=1) == pytest.approx(1.0) and (y["parity"].numpy().max(axis=1) < 0.999).any()
     assert weight["parity"].numpy().tolist() == [1.0] * 6
+
+
+def test_what_has_no_label_is_mixed_as_it_is(learned):
+    """By hand, of four items: one of two tags with one of one, and back; one with one that has none, and back."""
+    features, languages = learned
+    task = tasks.Classification({"text": features["text"], "digits": Label(list("abcdef"))}, languages, towers={"text": TOWERS["text"]}, multi_label=("digits",), dim=8)
+    value, order = np.array([[1, 2], [3, 0], [4, 5], [0, 0]], np.int32), [1, 0, 3, 2]
+    mask = np.array([[1, 1], [1, 0], [1, 1], [0, 0]], bool)[:, :, None]
+    text = {"value": np.zeros((4, 1, 2), np.int32), "mask": np.ones((4, 1, 2), bool), "language": np.zeros((4, 1), np.int32)}
+    digits = {"value": value, "mask": mask, "other": value[order], "other_mask": mask[order], "share": np.full(4, 0.75, np.float32)}
+    _, y, weight = task.example(tf.nest.map_structure(tf.constant, {"text": text, "digits": digits}))
+    expected = np.zeros(y["digits"].shape)
+    expected[0, [1, 2, 3]], expected[1, [1, 2, 3]], expected[2, [4, 5]] = [0.75, 0.75, 0.25], [0.25, 0.25, 0.75], 1.0
+    np.testing.assert_allclose(y["digits"], expected, atol=1e-6)
+    assert weight["digits"].numpy().tolist() == [1.0, 1.0, 1.0, 0.0]
 
 
 def test_n_grams_with_linear_heads_are_a_linear_model(dataset):

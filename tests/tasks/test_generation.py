@@ -204,3 +204,23 @@ def test_what_cannot_be_is_told(learned):
         made(learned, routes=("audio:fr->text:fr",), ctc=1.0, jit_compile=True)
     with pytest.raises(ValueError, match="Received: ctc=0.3 with 0 such routes"):
         made(learned, ctc=0.3, routes=("audio:fr->text:de", "text:de->text:fr"))
+
+
+def test_a_field_called_target_is_written_or_is_told(learned):
+    features, languages = learned
+    text = {"dim": 16, "towers": dict.fromkeys(("source", "text", "target"), towers.text.bag)}
+    both, all_three = ({name: features["text"] for name in names} for names in (("source", "target"), ("source", "target", "text")))
+    assert tasks.Generation(both, languages, target="target", routes=("source:*->target:*",), **text).sources == ["source"]
+    with pytest.raises(ValueError, match=r"Received: target=target, and routes from source, target. Set options.routes=\[source\*->target\*\], or rename the column"):
+        tasks.Generation(both, languages, target="target", **text)
+    with pytest.raises(ValueError, match="Received: target=text, and routes from source. Leave target out of the features, or rename"):
+        tasks.Generation(all_three, languages, target="text", routes=("source:*->text:*",), **text)
+
+
+def test_a_name_that_no_layer_can_have_is_told_where_it_is_read(learned):
+    features, languages = learned
+    named, text = {"the source": features["text"], "the target": features["text"]}, {"dim": 16, "target": "the target"}
+    with pytest.raises(ValueError, match="Received: 'the source'. Rename the column"):
+        tasks.Generation(named, languages, towers={"the source": towers.text.bag}, routes=("the source:*->*",), **text)
+    named = {"text": features["text"], "the target": features["text"]}
+    assert tasks.Generation(named, languages, towers={"text": towers.text.bag}, routes=("text:*->*",), **text).build()
