@@ -91,7 +91,8 @@ class Freeze(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if any(not 0 <= share <= 1 for share in self.patterns.values()):
             raise ValueError(f"Expected `freeze` to be a share of the epochs, from 0 to 1, for each part. Received: freeze={self.patterns}")
-        self.shares, self.traced = settings_of(self.model, self.patterns), None
+        # What was built not to be trained, such as a pretrained model, is never thawed.
+        self.shares, self.traced = [(layer, share) for layer, share in settings_of(self.model, self.patterns) if layer.trainable], None
 
     def on_epoch_begin(self, epoch, logs=None):
         wanted = [epoch >= share * self.epochs for _, share in self.shares]

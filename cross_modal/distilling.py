@@ -34,6 +34,8 @@ class Teacher:
     def __init__(self, run, task, weight=0.5, temperature=1.0, languages=()):
         if not 0 < weight <= 1 or temperature <= 0:
             raise ValueError(f"Expected `weight` above 0 and at most 1, and `temperature` above 0. Received: weight={weight}, temperature={temperature}")
+        if getattr(task, "every_pattern", False):
+            raise ValueError("Expected `teacher` without the option every_pattern: it answers by all that it reads. Received: every_pattern=True")
         path = pathlib.Path(run) / "model.keras"
         if not path.exists():
             raise FileNotFoundError(f"Expected the folder of a run that is done, with model.keras, to learn from. Received: {run}")
@@ -73,8 +75,10 @@ class Teacher:
         said = self.model(seen, training=False)
         y, weight = dict(y), dict(weight)
         for name in self.labels:
+            times = tf.shape(y[name])[0] // tf.shape(there)[0]  # Items may stand in it several times, one time below the other.
+            answers, seen = tf.tile(tf.nn.softmax(tf.cast(said[name], tf.float32) / self.temperature), [times, 1]), tf.tile(there, [times])
             known = weight[name] > 0
-            share = tf.where(there, tf.where(known, self.weight, 1.0), 0.0)[:, None]
-            y[name] = (1.0 - share) * y[name] + share * tf.nn.softmax(tf.cast(said[name], tf.float32) / self.temperature)
-            weight[name] = tf.where(known, weight[name], tf.where(there, self.weight, 0.0))
+            share = tf.where(seen, tf.where(known, self.weight, 1.0), 0.0)[:, None]
+            y[name] = (1.0 - share) * y[name] + share * answers
+            weight[name] = tf.where(known, weight[name], tf.where(seen, self.weight, 0.0))
         return x, y, weight

@@ -39,7 +39,7 @@ def fit(
         epochs: number of epochs.
         steps_per_epoch: batches in an epoch; None for as many as the items make.
         batch_size: items in a batch; at most the items of the training split are taken.
-        optimizer: name of a Keras optimizer, such as "sgd", "adamw", "nadam"; or a dict of `name` and its other arguments.
+        optimizer: name of a Keras optimizer, such as "sgd", "adamw", "nadam"; or a dict of `name` and its other arguments, which count in place of those here.
         learning_rate: at its highest.
         schedule: how it falls, see `callbacks.SCHEDULES`.
         warmup: share of the steps in which it rises, linearly, before.
@@ -82,6 +82,9 @@ def fit(
         raise ValueError(f"Expected `schedule` to be one of {', '.join(SCHEDULES)}. Received: schedule={schedule}")
     if not 0 <= dropout_after <= 1:
         raise ValueError(f"Expected `dropout_after` between 0 and 1, a share of the epochs. Received: dropout_after={dropout_after}")
+    highest = learning_rate if isinstance(optimizer, str) else optimizer.get("learning_rate", learning_rate)
+    if not isinstance(highest, (int, float)):
+        raise ValueError(f"Expected `learning_rate` to be a number; how it changes is `schedule` and `warmup`. Received: learning_rate={highest!r}")
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     batch_size = min(batch_size, dataset.splits["train"])
 
@@ -101,9 +104,7 @@ def fit(
             skipped = f"; not {', '.join(part['skipped'][:5])}{', ...' if len(part['skipped']) > 5 else ''}" if part["skipped"] else ""
             skipped = f"; {', '.join(part['reshaped'])} in part{skipped}" if part["reshaped"] else skipped
             print(f"{part['part']} starts with {len(part['copied'])} weights, {part['numbers']:,} numbers, of {part['run']}{skipped}", flush=True)
-        compiled = _optimizer(
-            optimizer, {"learning_rate": learning_rate, "weight_decay": weight_decay, "clipnorm": clipnorm, "use_ema": ema is not None or None, "ema_momentum": ema}
-        )
+        compiled = _optimizer(optimizer, {"learning_rate": highest, "weight_decay": weight_decay, "clipnorm": clipnorm, "use_ema": ema is not None or None, "ema_momentum": ema})
         compiled.build(model.trainable_variables)  # Built inside the first step it would have that step traced twice.
         model.compile(optimizer=compiled, jit_compile=jit_compile, **task.objective())
 
@@ -111,7 +112,7 @@ def fit(
     if paces:
         transfer.set_paces(model, paces)
 
-    taught = Teacher(task=task, **teacher) if teacher else None
+    taught = _teacher(task, teacher) if teacher else None
 
     def data(split, seed, start=0, cache=cache):
         sorted_by = {"bucket_by": bucket_by, "tokens": batch_tokens} if seed is not None else {}
@@ -129,7 +130,7 @@ def fit(
     if ema is not None and not state["epoch"]:
         _average_statistics(model, next(iter(data("train", None, cache=False)))[0], ema)
     averaged = keras.callbacks.SwapEMAWeights() if ema is not None else None
-    callbacks = [Schedule(learning_rate, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
+    callbacks = [Schedule(highest, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
     callbacks += [averaged] if averaged else []
     callbacks = [LateDropout(round(dropout_after * epochs)), *callbacks] if dropout_after else callbacks
     callbacks = [Freeze(freeze, epochs), *callbacks] if freeze else callbacks
@@ -219,6 +220,13 @@ def _optimizer(given, settings):
         raise ValueError(f"Expected `optimizer` to be one of {', '.join(known)}, or a dict of name and its arguments. Received: optimizer={given!r} ({error})") from error
 
 
+def _teacher(task, given):
+    try:
+        return Teacher(task=task, **given)
+    except TypeError as error:
+        raise ValueError(f"Expected `teacher` to hold run, weight, temperature and languages. Received: {', '.join(map(str, given))}") from error
+
+
 def _checkpoint(run, epoch):
     return run / f"checkpoints/epoch_{epoch}.keras"
 
@@ -264,8 +272,8 @@ class _Keeper(keras.callbacks.Callback):
         logs = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
         if not math.isfinite(logs["loss"]):
             raise ValueError(
-                f"Expected the loss to be a number. Received: {logs['loss']} in epoch {epoch + 1}. A lower learning rate may help; "
-                f"the best weights up to here are in {self.run / _BEST}."
+                f"Expected the loss to be a number. Received: {logs['loss']} in epoch {epoch + 1}. A lower learning rate may help"
+                f"{f'; the best weights up to here are in {self.run / _BEST}' if (self.run / _BEST).exists() else ''}."
             )
         if squared := [weight for weight in self.model.trainable_variables if weight.regularizer is not None]:
             logs["regularization"] = sum(float(weight.regularizer(weight)) for weight in squared)  # As it is in the loss.

@@ -210,9 +210,10 @@ def set_paces(model, patterns):
         ValueError: if a pattern fits no layer.
     """
     shares = {id(weight.value): share for layer, share in settings_of(model, patterns) for weight in layer.trainable_weights}
-    step = type(model.optimizer).update_step
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # With mixed_float16 it is wrapped.
+    step = type(optimizer).update_step
 
     def update_step(gradient, variable, learning_rate):
-        step(model.optimizer, gradient, variable, learning_rate * shares.get(id(variable), 1.0))
+        step(optimizer, gradient, variable, learning_rate * shares.get(id(variable), 1.0))
 
-    model.optimizer.update_step = update_step  # A wrapper would have to be saved with the run, under a name of its own.
+    optimizer.update_step = update_step  # A wrapper would have to be saved with the run, under a name of its own.

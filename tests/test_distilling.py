@@ -49,6 +49,16 @@ def test_a_label_is_mixed_with_what_the_teacher_says(learned, dataset, run):
     assert heavy["parity"].numpy().tolist() == [0.25, 1.0, 1.0, 1.0] and set(x) == {"image"}
 
 
+def test_examples_that_stand_twice_are_taught_twice(learned, dataset, run):
+    """As those are whose second views are beside the first, see the option parallel."""
+    task = dataclasses.replace(_task(learned, "text"), parallel=("text",))
+    teacher = Teacher(run, task, 1.0)
+    batch = next(iter(batches(dataset, "train", {**task.features, **teacher.features}, task.languages, 4, draws=task.draws, again=teacher.again, seed=0)))
+    _, y, weight = teacher.teach(batch, *task.example(batch))
+    assert y["parity"].shape[0] == 8 == weight["parity"].shape[0]
+    np.testing.assert_array_equal(y["parity"][:4], y["parity"][4:])
+
+
 def test_a_run_learns_from_it(learned, dataset, run, tmp_path):
     """Of a teacher alone: the loss is the cross-entropy of its answers, at least their entropy."""
     task = _task(learned, "image")
@@ -64,6 +74,10 @@ def test_what_cannot_teach_is_told(learned, run, tmp_path):
         Teacher(run, task, 2)
     with pytest.raises(ValueError, match="`languages` of fields that the teacher reads: text. Received: image"):
         Teacher(run, task, languages={"image": ["en"]})
+    with pytest.raises(ValueError, match="without the option every_pattern"):
+        Teacher(run, dataclasses.replace(_task(learned, "image", "text"), every_pattern=True))
+    with pytest.raises(ValueError, match="`teacher` to hold run, weight, temperature and languages. Received: run, weigth"):
+        training._teacher(task, {"run": run, "weigth": 1.0})
     other = dataclasses.replace(task, features={**task.features, "parity": Label(["a", "b"])})
     with pytest.raises(ValueError, match="Expected the classes a, b of parity. Received: even, odd"):
         Teacher(run, other)

@@ -115,9 +115,16 @@ def test_optimizers_by_their_keras_names(optimizer, kind, momentum):
     assert type(made).__name__ == kind and config["weight_decay"] == 0.01 and config["clipnorm"] == 1.0 and config.get("momentum") == momentum
 
 
+def test_the_learning_rate_of_an_optimizer_is_what_it_learns_at(task, dataset, tmp_path):
+    options = {**OPTIONS, "epochs": 1, "schedule": "constant", "warmup": 0.0}
+    model = fit(task, dataset, tmp_path, **{**options, "optimizer": {"name": "sgd", "momentum": 0.9, "learning_rate": 0.125}, "learning_rate": 1e-3})
+    assert float(model.optimizer.learning_rate.numpy()) == 0.125
+
+
 @pytest.mark.parametrize(
     "options, words",
     [
+        ({"optimizer": {"name": "sgd", "learning_rate": {"class_name": "CosineDecay"}}}, "`learning_rate` to be a number; .* `schedule`"),
         ({"optimizer": "adamm"}, "`optimizer` to be one of .*AdamW, .*Received: optimizer='adamm'"),
         ({"optimizer": {"name": "sgd", "momentom": 1}}, "Received: optimizer={'name': 'sgd', 'momentom': 1}"),
         ({"schedule": "cosin"}, "`schedule` to be one of cosine, linear, .*Received: schedule=cosin"),

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -190,6 +191,27 @@ def test_what_is_frozen_stays_as_it_is(learned, dataset, tmp_path):
     model, steps = _fitted(_classifier(learned), dataset, tmp_path, freeze={"*": 1, "joined": 0})
     assert {part for part, _ in steps} == {"image", "text", "joined"} and {part for part, step in steps if step.any()} == {"joined"}
     assert all(layer.trainable for _, layer in transfer.leaves(model))
+
+
+def test_what_was_built_not_to_be_trained_is_never_thawed(learned, dataset, tmp_path):
+    """A pretrained model in a tower; with averaged weights, of which there would be none for it."""
+    inputs = keras.Input((8, 20, 1))
+    known = keras.Model(inputs, keras.layers.Conv2D(3, 3, name="known")(inputs))
+    task = _classifier(learned)
+    task = dataclasses.replace(task, towers={**task.towers, "image": functools.partial(towers.image.pretrained, model=known)})
+    model, steps = _fitted(task, dataset, tmp_path, freeze={"image": 0.5}, epochs=2, ema=0.9)
+    assert not any(layer.trainable for layer in model._flatten_layers() if layer.name == "known")
+    assert {part for part, step in steps if step.any()} == {"image", "text", "joined"}
+
+
+def test_paces_count_behind_a_loss_that_is_scaled(learned):
+    model = _classifier(learned).build()
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5)), **_classifier(learned).objective())
+    transfer.set_paces(model, {"text": 0.0})
+    before = _state(model)
+    model.optimizer.inner_optimizer.build(model.trainable_variables)
+    model.optimizer.inner_optimizer.apply([keras.ops.ones_like(one) for one in model.trainable_variables])
+    assert {part for part, step in _steps(before, _state(model)) if step.any()} == {"image", "joined"}
 
 
 def test_a_part_is_freed_after_a_share_of_the_epochs(learned, dataset, tmp_path):
