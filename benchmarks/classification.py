@@ -32,8 +32,7 @@ SOUNDS = {
 UNHEARD = {
     **SOUNDS,
     "features": {"audio": {"bins": 40, "seconds": 3, "range_db": 40}, "label": {}},
-    "training.epochs": 60,
-    "training.learning_rate": 3e-3,
+    "training.epochs": 24,
     "training.mixup": 0.4,
     "training.augment.audio": {"shift_ms": 100, "speed": 0.15, "noise_db": 15, "time_mask": 0.15, "bin_mask": 0.2, "warp": 0.1, "gain": 0.15},
 }

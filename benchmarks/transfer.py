@@ -119,8 +119,8 @@ def _linear(found, rows):
 def languages(data, out, seeds):
     dataset, found = ingest(_tweets(ask_validation(rows_of(data, "umsab"))), out / "umsab", "--splits", "1,0,0"), collections.defaultdict(list)
     command("transfer", dataset, "--run", out / "umsab" / "languages", "--task", "classification", "--seeds", len(seeds), *sets(TWEETS))
-    for key, one in json.loads((out / "umsab" / "languages" / "languages.json").read_text()).items():
-        shown, asked, _ = json.loads(key)
+    for key, one in json.loads((out / "umsab" / "languages" / "languages.json").read_text())["found"].items():
+        shown, asked, *_ = json.loads(key)
         found[f"{shown}, asked in {'it' if asked == shown else 'each' if shown == 'all' else 'others'}"].append(one["merit"])
     return found
 
@@ -128,8 +128,8 @@ def languages(data, out, seeds):
 def _few(found, dataset, run, seeds, keys):
     """Ten and fifty items of each class, with transfer and without."""
     command("few-shot", dataset, "--run", run, "--task", "classification", "--label", "label", "--sizes", "10,50", "--seeds", 5 * len(seeds), *sets(keys))
-    for key, one in json.loads((run / "few-shot.json").read_text()).items():
-        size, transfer, _ = json.loads(key)
+    for key, one in json.loads((run / "few-shot.json").read_text())["found"].items():
+        size, transfer, *_ = json.loads(key)
         found[f"{run.name}, {size} of a class, {'with' if transfer else 'without'} transfer"].append(one["merit"])
 
 

@@ -33,7 +33,7 @@ def evaluate(task, model, dataset, split="test", batch_size=64, run=None, baseli
         pages.predictions_page(predictions, dataset, split, path.with_name(f"predictions-{split}.html"))
     if path and examples is not None:
         pages.examples_page(examples, task.features, path.with_name(f"examples-{split}.html"), f"What is made again of {split}")
-    plain = (kept.get(split, {}).get("baseline") or task.baseline(dataset, split)) if baseline else {}
+    plain = kept.get(split, {}).get("baseline") or (task.baseline(dataset, split) if baseline else {})
     scores |= {"baseline": plain} if plain else {}
     if path:
         path.write_text(json.dumps({**kept, split: scores}, indent=1))

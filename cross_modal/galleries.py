@@ -27,6 +27,7 @@ class Gallery:
         languages: list of the views' languages.
         values: list of the raw values, bytes.
         index: `faiss.Index` of their vectors, unit length, by inner product.
+        model: which model they are embedded by, such as the digest of its file; vectors of another are of another space. None where that is not known.
     """
 
     field: str
@@ -34,6 +35,7 @@ class Gallery:
     languages: list[str]
     values: list[bytes]
     index: faiss.Index
+    model: str | None = None
 
     def save(self, folder):
         """Writes the gallery to a folder, for `load_gallery`; returns its path."""
@@ -45,30 +47,36 @@ class Gallery:
                 part = slice(start, start + _CHUNK)
                 writer.write_table(pyarrow.table([self.ids[part], self.languages[part], self.values[part]], schema=schema))
         faiss.write_index(self.index, str(folder / "index.faiss"))
-        (folder / "gallery.json").write_text(json.dumps({"field": self.field, "views": len(self.ids)}), encoding="utf-8")
+        (folder / "gallery.json").write_text(json.dumps({"field": self.field, "views": len(self.ids), "model": self.model}), encoding="utf-8")
         return folder
 
 
-def load_gallery(folder):
+def load_gallery(folder, model=None):
     """Reads the gallery that `Gallery.save` wrote.
 
     Args:
         folder: its folder.
+        model: which model it is to be of, see `Gallery`; None for any.
 
     Returns:
         `Gallery`.
 
     Raises:
         FileNotFoundError: if the folder holds no gallery.
+        ValueError: if it is of another model.
     """
     folder = pathlib.Path(folder)
     if not (folder / "gallery.json").exists():
         raise FileNotFoundError(f"Expected the folder of a gallery. Received: {folder}. Make one with `cross-modal search --gallery`, or Gallery.save.")
+    about = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
+    if model and about.get("model") not in (None, model):
+        raise ValueError(f"Expected a gallery that this model embedded. Received: {folder}, of another one. Give another folder, or delete it.")
     views = pyarrow.parquet.read_table(folder / "views.parquet")
     return Gallery(
-        json.loads((folder / "gallery.json").read_text())["field"],
+        about["field"],
         *(views[name].to_pylist() for name in ("id", "language", "value")),
         faiss.read_index(str(folder / "index.faiss")),
+        about.get("model"),
     )
 
 
@@ -89,6 +97,8 @@ def build_gallery(endpoints, dataset, split, field, language=None):
         ValueError: if the task cannot embed the field, or there is no view.
     """
     endpoint = embedder(endpoints, field)
+    if field not in dataset.fields:
+        raise ValueError(f"Expected a field of the dataset {dataset.path}: {', '.join(dataset.fields)}. Received: {field}")
     ids, languages, values = [], [], []
     for item in dataset.items(split).as_numpy_iterator():
         for value, tag in zip(item[field]["value"], item[field]["language"]):

@@ -46,7 +46,10 @@ def probe(endpoints, dataset, label, split="test", most=5000, per_class=None, se
         raise ValueError("Expected a model with vectors, of an alignment or an autoencoding. Received: one without")
     rows = []
     items = {part: [item for item in dataset.items(part).as_numpy_iterator() if len(item[label]["value"])] for part in ("train", split)}
+    if not any(set(fields) & set(dataset.fields) for fields in asked):
+        raise ValueError(f"Expected a dataset with a field that the model has vectors for: {', '.join(sorted({name for one in asked for name in one}))}. Received: {dataset}")
     for fields, endpoint in asked.items():
+        fields = [name for name in fields if name in dataset.fields]
         for given in (some for count in range(1, len(fields) + 1) for some in itertools.combinations(fields, count)):
             there = {part: [item for item in some if all(len(item[name]["value"]) for name in given)] for part, some in items.items()}
             there["train"] = _chosen(there["train"], label, most, per_class, np.random.default_rng(seed))

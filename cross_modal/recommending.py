@@ -46,6 +46,8 @@ def fill_shelf(endpoints, dataset, split="test", fields=(), languages=("en",)):
     """
     fields = list(fields) or [name.removeprefix("embed_") for name in endpoints if name.startswith("embed_") and name.removeprefix("embed_") in dataset.fields]
     chosen = {name: embedder(endpoints, name) for name in fields}
+    if missing := [name for name in fields if name not in dataset.fields]:
+        raise ValueError(f"Expected fields of the dataset {dataset.path}: {', '.join(dataset.fields)}. Received: {', '.join(missing)}")
     items = list(dataset.items(split).as_numpy_iterator())
     sums, counts = None, np.zeros(len(items))
     for name, endpoint in chosen.items():

@@ -23,7 +23,7 @@ def language_matrix(task, dataset, run, field="text", languages=(), split="test"
         dataset: `Dataset`.
         run: folder for the models and `languages.json`.
         field: of texts or recordings, of which one language alone is shown.
-        languages: tags; all of the field.
+        languages: tags; all of the field. Those with training items are trained on, those with items in the split are asked.
         split: that is asked.
         seeds: how many models for each.
         progress: whether to show a progress bar.
@@ -31,36 +31,40 @@ def language_matrix(task, dataset, run, field="text", languages=(), split="test"
 
     Returns:
         List of dicts: `train`, a tag or "all", `test`, a tag; `merit`, mean over the seeds (see the task's `merit`), `sd`, and `gap`, how much less it is than that of the model
-        trained on the language that is asked; `interval`, of the first seed, between what 95 % of tables like this have it, where the task tells; `unknown`, the share of the
-        words asked that are in no training text; `items`.
+        trained on the language that is asked, None where there is none; `interval`, of the first seed, between what 95 % of tables like this have it, where the task tells;
+        `unknown`, the share of the words asked that are in no training text; `items`.
 
     Raises:
-        ValueError: if the field lacks a language, or has fewer than two.
+        ValueError: if the field lacks a language, has fewer than two, or none with items to train on or to ask, or the folder is of other languages or another field.
     """
     field_tags = dataset.fields[field].languages if field in dataset.fields else ()
     languages = list(languages) or list(field_tags)
     if len(languages) < 2 or not set(languages) <= set(field_tags):
         raise ValueError(f"Expected two languages or more of {field}: {', '.join(field_tags) or 'it has none'}. Received: {', '.join(languages) or 'none'}")
-    kept = _Kept(pathlib.Path(run) / "languages.json")
-    asked = {tag: dataset.only(languages={split: {field: [tag]}}) for tag in languages}
+    kept = _Kept(pathlib.Path(run) / "languages.json", {"field": field, "languages": sorted(languages)})
+    asked = {tag: part for tag in languages if (part := dataset.only(languages={split: {field: [tag]}})).splits[split]}
+    taught = [tag for tag in languages if dataset.only(languages={"train": {field: [tag]}}).splits["train"]]
+    if not taught or not asked:
+        raise ValueError(f"Expected views of {field} in {', '.join(languages)} in the splits train and {split}. Received: none in {'train' if not taught else split}")
     texts = dataset.fields[field].kind == "text"
     known, said = ({tag: _words(dataset, part, field, tag) if texts else [] for tag in languages} for part in ("train", split))
-    for train in tqdm([*languages, _EVERY], desc="languages", disable=not progress):
+    for train in tqdm([*taught, _EVERY], desc="languages", disable=not progress):
         tags = languages if train == _EVERY else [train]
         shown = dataset.only(languages={name: {field: tags} for name in ("train", "validation") if name in dataset.splits})
         for seed in range(seeds):
-            if all(kept.has(train, tag, seed) for tag in languages):
+            if all(kept.has(train, tag, seed, split) for tag in asked):
                 continue
             model = _fitted(task, shown, pathlib.Path(run) / f"{train}-{seed}", seed, options)
-            for tag in languages:
+            for tag in asked:
                 scores = evaluation.evaluate(task, model, asked[tag], split, baseline=False)
-                kept.add(train, tag, seed, task.merit(scores), interval=_interval(scores), items=asked[tag].splits[split])
+                kept.add(train, tag, seed, split, task.merit(scores), interval=_interval(scores), items=asked[tag].splits[split])
     rows = []
-    for train in (*languages, _EVERY):
-        for tag in languages:
-            found = [kept.of(train, tag, seed) for seed in range(seeds)]
-            merits, own = [one["merit"] for one in found], np.mean([kept.of(tag, tag, seed)["merit"] for seed in range(seeds)])
-            row = {"train": train, "test": tag, "merit": float(np.mean(merits)), "sd": float(np.std(merits)), "gap": float(own - np.mean(merits))}
+    for train in (*taught, _EVERY):
+        for tag in asked:
+            found = [kept.of(train, tag, seed, split) for seed in range(seeds)]
+            merits, own = [one["merit"] for one in found], [kept.of(tag, tag, seed, split)["merit"] for seed in range(seeds)] if tag in taught else []
+            gap = float(np.mean(own) - np.mean(merits)) if own else None
+            row = {"train": train, "test": tag, "merit": float(np.mean(merits)), "sd": float(np.std(merits)), "gap": gap}
             seen = {word for name in (languages if train == _EVERY else [train]) for word in known[name]}
             unknown = sum(word not in seen for word in said[tag]) / len(said[tag]) if said[tag] else None
             rows.append({**row, "interval": found[0]["interval"], "unknown": unknown, "items": found[0]["items"]})
@@ -89,17 +93,17 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
         as it is between 0 and 1.
 
     Raises:
-        ValueError: if the dataset lacks the label, or it has no class with as many items, or there is nothing to start from.
+        ValueError: if the dataset lacks the label, or it has no class with as many items, or there is nothing to start from, or the folder is of another label.
     """
     dataset.check_label(label)
     if not start_from:
         raise ValueError("Expected `start_from`, what the models with transfer start with, such as {'text': 'saved_models/first'}. Received: none")
-    kept, classes = _Kept(pathlib.Path(run) / "few-shot.json"), _classes(dataset, label)
+    kept, classes = _Kept(pathlib.Path(run) / "few-shot.json", {"label": label}), _classes(dataset, label)
     if not classes or max(map(len, classes.values())) < min(sizes):
         raise ValueError(f"Expected {min(sizes)} training items or more of a class of {label}. Received: {max(map(len, classes.values()), default=0)} at most")
     turns = [(size, seed, transfer) for size in sizes for seed in range(seeds) for transfer in (False, True)]
     for size, seed, transfer in tqdm(turns, desc="few shots", disable=not progress):
-        if kept.has(size, transfer, seed):
+        if kept.has(size, transfer, seed, split):
             continue
         chance = np.random.default_rng(seed)
         ids = [one for some in classes.values() for one in chance.permutation(some)[:size].tolist()]
@@ -107,11 +111,11 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
         own = {"start_from": start_from} if transfer else {"freeze": None, "paces": None}
         model = _fitted(task, shown, pathlib.Path(run) / f"{size}-{'with' if transfer else 'without'}-{seed}", seed, {**options, **own})
         scores = evaluation.evaluate(task, model, dataset, split, baseline=False)
-        kept.add(size, transfer, seed, task.merit(scores))
+        kept.add(size, transfer, seed, split, task.merit(scores))
     rows = []
     for size in sizes:
         for transfer in (False, True):
-            merits = [kept.of(size, transfer, seed)["merit"] for seed in range(seeds)]
+            merits = [kept.of(size, transfer, seed, split)["merit"] for seed in range(seeds)]
             row = {"per_class": size, "transfer": transfer, "merit": float(np.mean(merits)), "sd": float(np.std(merits)), "interval": None}
             if seeds > 1 and row["sd"] > 0:
                 row["interval"] = np.clip(scipy.stats.t.interval(0.95, seeds - 1, row["merit"], scipy.stats.sem(merits)), 0.0, 1.0).tolist()
@@ -120,11 +124,16 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
 
 
 class _Kept:
-    """Results in a file, by what they are of."""
+    """Results in a file, by what they are of; `about` is what all of them, and the models beside it, have in common."""
 
-    def __init__(self, path):
-        self.path = path
-        self.found = json.loads(path.read_text()) if path.exists() else {}
+    def __init__(self, path, about):
+        self.path, self.about, self.found = path, about, {}
+        if path.exists():
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept.get("about") != about:
+                words = ", ".join(f"{name}={value}" for name, value in (kept.get("about") or {}).items())
+                raise ValueError(f"Expected a new folder, or one of the same study: {about}. Received: {path.parent}, of {words or 'an earlier version'}")
+            self.found = kept["found"]
 
     def has(self, *key):
         return json.dumps(key) in self.found
@@ -136,7 +145,7 @@ class _Kept:
         *key, merit = key
         self.found[json.dumps(key)] = {"merit": merit, "interval": interval, "items": items}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(self.found, indent=1))
+        self.path.write_text(json.dumps({"about": self.about, "found": self.found}, indent=1), encoding="utf-8")
 
 
 def _fitted(task, dataset, run, seed, options):
@@ -176,8 +185,11 @@ def matrix_table(rows):
         merits = [found[train, tag]["merit"] for tag in tags]
         lines.append(f"{train:<12}" + "".join(f"{one:>9.3f}" for one in (*merits, np.mean(merits))))
     others = [row for row in rows if row["train"] not in (row["test"], _EVERY)]
-    lines += ["", f"in another language than that of training {np.mean([row['merit'] for row in others]):.3f}, {np.mean([row['gap'] for row in others]):.3f} less than in its own"]
-    if others[0]["unknown"] is not None:
+    gaps = [row["gap"] for row in others if row["gap"] is not None]
+    less = f", {np.mean(gaps):.3f} less than in its own" if gaps else ""
+    if others:
+        lines += ["", f"in another language than that of training {np.mean([row['merit'] for row in others]):.3f}{less}"]
+    if others and others[0]["unknown"] is not None:
         lines.append(f"of the words asked there {np.mean([row['unknown'] for row in others]):.0%} are in no training text")
     return "\n".join(lines)
 

@@ -179,7 +179,7 @@ def _claim(run, search):
     mark, words = run / _MARK, json.dumps(search)
     if mark.exists() and mark.read_text(encoding="utf-8") != words:
         raise ValueError(f"Expected a folder without another search. Received: {run}, of other keys or settings. Give another --run, or delete it.")
-    if not mark.exists() and (run / "run.yaml").exists():
+    if not mark.exists() and any((run / name).exists() for name in ("run.yaml", "model.keras", "checkpoints/state.json")):
         raise ValueError(f"Expected a folder without a run. Received: {run}. Give another --run.")
     run.mkdir(parents=True, exist_ok=True)
     mark.write_text(words, encoding="utf-8")

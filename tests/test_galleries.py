@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -25,7 +27,7 @@ ENDPOINTS = {"embed_text": Endpoint(angle, {"text": STRING, "text_language": STR
 class Few:
     """A dataset of a few items."""
 
-    path = "few"
+    path, fields = "few", ("text",)
 
     def items(self, split):
         rows = [("a", ["10", "80"], ["en", "de"]), ("b", ["50"], ["en"]), ("c", [], [])]
@@ -43,6 +45,10 @@ def test_search_by_hand(tmp_path):
     kept = galleries.load_gallery(gallery.save(tmp_path / "kept"))
     assert (kept.field, kept.ids, kept.languages, kept.values) == (gallery.field, gallery.ids, gallery.languages, gallery.values)
     assert galleries.search(ENDPOINTS, kept, "text", "40", k=2) == found[:2]
+    folder = dataclasses.replace(gallery, model="a").save(tmp_path / "of a")
+    assert galleries.load_gallery(folder, "a").model == "a" and galleries.load_gallery(tmp_path / "kept", "b").model is None
+    with pytest.raises(ValueError, match="a gallery that this model embedded. Received: .*of a, of another one"):
+        galleries.load_gallery(folder, "b")
     assert galleries.build_gallery(ENDPOINTS, Few(), "test", "text", "de").values == [b"80"]
 
 
@@ -53,6 +59,8 @@ def test_what_is_not_there_is_told(tmp_path):
         galleries.build_gallery(ENDPOINTS, Few(), "test", "image")
     with pytest.raises(FileNotFoundError, match="Expected the folder of a gallery. Received: .*nothing"):
         galleries.load_gallery(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="a field of the dataset few: text. Received: photo"):
+        galleries.build_gallery({**ENDPOINTS, "embed_photo": None}, Few(), "test", "photo")
 
 
 def test_a_small_index_is_exact():

@@ -50,5 +50,10 @@ def test_what_cannot_be_probed_is_told(dataset):
         probing.probe(ENDPOINTS, dataset, "text")
     with pytest.raises(ValueError, match="a model with vectors"):
         probing.probe({}, dataset, "label")
+    photos = {"encode": Endpoint(_first_letter, {"photo": STRING, "photo_language": STRING})}
+    with pytest.raises(ValueError, match="a field that the model has vectors for: photo. Received: Dataset"):
+        probing.probe(photos, dataset, "label")
+    both = {"encode": Endpoint(_first_letter, {**photos["encode"].signature, **ENDPOINTS["encode"].signature})}
+    assert {row["given"] for row in probing.probe(both, dataset, "label")} == {"text"}
     with pytest.raises(ValueError, match="at least two classes of label"):
         probing.probe(ENDPOINTS, dataset, "label", most=1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cross_modal import cli, report, studies, tasks, towers
-from cross_modal.data import learn_features
+from cross_modal.data import ingest, learn_features
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,26 @@ def test_the_matrix_has_each_language_against_each(task, dataset, tmp_path, monk
     table = studies.matrix_table(rows)
     assert "in another language than that of training 0.500, 0.500 less than in its own" in table and "100% are in no training text" in table
     assert studies.language_matrix(task, dataset, tmp_path, "text", ["en", "uk"], progress=False) == rows and len(fitted) == 3
+    with pytest.raises(ValueError, match=r"one of the same study: .*'en', 'tr', 'uk'.* Received: .*languages=\['en', 'uk'\]"):
+        studies.language_matrix(task, dataset, tmp_path, "text", ["en", "uk", "tr"], progress=False)
     assert cv2.imread(str(report.matrix_picture(rows, tmp_path / "m.png"))).size > 10_000
     with pytest.raises(ValueError, match="two languages or more of text: ar, de, .*Received: en"):
         studies.language_matrix(task, dataset, tmp_path, "text", ["en"])
+
+
+def test_languages_without_training_texts_are_asked_all_the_same(task, tmp_path, monkeypatch):
+    rows = [{"id": f"{split} {place}", "split": split, "parity": ["even", "odd"][place % 2], "text:en": f"{split} {place}"} for split in ("train", "test") for place in range(4)]
+    rows = [{**row, **({"text:uk": f"тест {row['id']}", "text:tr": "deneme"} if row["split"] == "test" else {})} for row in rows]
+    (tmp_path / "table.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    part = ingest(tmp_path / "table.jsonl", tmp_path / "dataset", {"parity": "label"}, progress=False)
+    monkeypatch.setattr(studies, "_fitted", lambda *_: None)
+    monkeypatch.setattr(studies.evaluation, "evaluate", lambda *_, **__: {"merit": 0.5})
+    monkeypatch.setattr(tasks.Classification, "merit", lambda self, scores: scores["merit"])
+    rows = studies.language_matrix(task, part, tmp_path / "a", "text", ["en", "uk"], progress=False)
+    assert [(row["train"], row["test"], row["gap"]) for row in rows] == [("en", "en", 0.0), ("en", "uk", None), ("all", "en", 0.0), ("all", "uk", None)]
+    assert "training 0.500\n" in studies.matrix_table(rows)
+    with pytest.raises(ValueError, match="views of text in uk, tr in the splits train and test. Received: none in train"):
+        studies.language_matrix(task, part, tmp_path / "b", "text", ["uk", "tr"], progress=False)
 
 
 def test_few_shots_have_as_many_of_each_class_with_and_without(task, dataset, tmp_path, monkeypatch):

@@ -75,6 +75,11 @@ def test_caption_and_transcribe_take_files(run, capsys, tmp_path):
     assert cli.main(["caption", str(run), str(tmp_path / "a.png"), str(tmp_path / "b.jpg"), str(tmp_path / "none.png"), "--to", "en"]) == 0
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 3 and "b.jpg: unreadable" in said.err and "none.png: " in said.err
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "a.png").symlink_to(tmp_path / "a.png")
+    assert cli.main(["caption", str(run), str(tmp_path / "links" / "a.png"), "--to", "en"]) == 0
+    linked = capsys.readouterr()
+    assert linked.err == "" and linked.out.splitlines() == said.out.splitlines()[:1]
     noise = np.random.default_rng(0).normal(0, 0.1, 16_000)
     soundfile.write(tmp_path / "long.wav", np.concatenate([noise, noise * 0, noise, noise * 0, noise]), 16_000)
     soundfile.write(tmp_path / "short.wav", noise, 16_000)

@@ -44,6 +44,9 @@ def test_encode_writes_lines_or_an_array(run, picture, tmp_path, capsys):
     assert [row["text"] for row in rows] == ["deux", "", "cent 🎉"] and all(len(row["vector"]) == 8 for row in rows) and not any(rows[1]["vector"])
     assert cli.main(["encode", str(run), str(picture), str(picture), "--field", "image", "--out", str(tmp_path / "v")]) == 0
     vectors = np.load(tmp_path / "v")
+    (tmp_path / "link.png").symlink_to(picture)
+    assert cli.main(["encode", str(run), str(tmp_path / "link.png"), "--field", "image", "--out", str(tmp_path / "w")]) == 0
+    np.testing.assert_allclose(np.load(tmp_path / "w")[0], vectors[0], atol=1e-6)
     assert vectors.shape == (2, 8) and (vectors[0] == vectors[1]).all()
 
 

@@ -67,15 +67,24 @@ def train(options):
     run = pathlib.Path(options.run)
     if options.resume:
         full, task = config.load_task(run)
+        if options.dataset or options.task or options.config or not all(one.startswith("training.epochs=") for one in options.set):
+            raise ValueError(f"Expected nothing beside --resume but --set training.epochs=NUMBER: the rest stands in {run / 'run.yaml'}. Received: other settings")
+        full = config.set_keys(full, options.set)
     else:
         full = _configured(options)
-        if (run / "run.yaml").exists():
+        if any((run / name).exists() for name in ("run.yaml", "model.keras", "checkpoints/state.json")):
             raise FileExistsError(f"Expected a folder without a run. Received: {run}. Give another --run, go on with --resume, or delete it.")
         features, languages = config.make_features(full)
         task = config.make_task(full, features, languages)
-        config.save_run(run, full, features, languages)
+    config.save_run(run, full, task.features, task.languages)
     dataset = Dataset(full["dataset"])
-    model = training.fit(task, dataset, run, seed=full["seed"], resume=options.resume, **full["training"])
+    try:
+        model = training.fit(task, dataset, run, seed=full["seed"], resume=options.resume, **full["training"])
+    except Exception:
+        if not (run / "checkpoints" / "state.json").exists():  # Nothing was learned: what is wrong can be set right under the same name.
+            for name in ("run.yaml", "features.json"):
+                (run / name).unlink(missing_ok=True)
+        raise
     report.history_picture(run / "history.csv", run / "history.png")
     if dataset.splits.get("validation"):
         print(f"\nvalidation\n{task.summary(evaluation.evaluate(task, model, dataset, 'validation', run=run, baseline=not options.no_baseline))}")
@@ -140,8 +149,9 @@ def _prepared(options):
         features, languages = config.load_features(run)
     else:
         features, languages = config.make_features(full)
-        config.save_run(run, full, features, languages)
-    return config.make_task(full, features, languages), Dataset(full["dataset"]), full["training"], run
+    task = config.make_task(full, features, languages)
+    config.save_run(run, full, features, languages)
+    return task, Dataset(full["dataset"]), full["training"], run
 
 
 def load_run(run, xla=False):
@@ -173,8 +183,13 @@ def evaluate(options):
     from cross_modal.data import Dataset
 
     config, task, model = load_run(options.run, options.xla)
-    dataset = Dataset(options.dataset or config["dataset"])
-    print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=options.run, baseline=not options.no_baseline and not options.dataset)))
+    dataset, folder = Dataset(options.dataset or config["dataset"]), pathlib.Path(options.run)
+    if options.dataset and dataset.path.resolve() != pathlib.Path(config["dataset"]).resolve():
+        folder = folder / "evaluations" / dataset.path.resolve().name  # The scores of the run stay as they are.
+        folder.mkdir(parents=True, exist_ok=True)
+    print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=folder, baseline=not options.no_baseline and not options.dataset)))
+    if folder != pathlib.Path(options.run):
+        print(f"\n{folder}: metrics.json, and answers where there are some")
 
 
 def predict(options):
@@ -186,6 +201,7 @@ def predict(options):
     from cross_modal.data.sources import open_source
 
     _, task, model = load_run(options.run, options.xla)
+    check_language(task, options.to)
     endpoints = task.endpoints(model)
     kinds = {name: feature.kind for name, feature in task.features.items() if any(name in endpoint.signature for endpoint in endpoints.values())}
     given = dict.fromkeys(["target_language", *(f"{name}_language" for name in getattr(task, "texts", ()))], options.to) if options.to else {}
@@ -221,10 +237,25 @@ def _part(options, source):
     out = pathlib.Path(options.out)
     if out.exists():
         raise FileExistsError(f"Expected --out to be a new file. Received: {out}. Give another one, or delete it.")
-    with (pathlib.Path(options.run) / "model.keras").open("rb") as file:
-        model = hashlib.file_digest(file, "sha256").hexdigest()
-    asked = hashlib.sha256((model + source.identity + (options.to or "")).encode())
+    asked = hashlib.sha256((model_digest(options.run) + source.identity + (options.to or "")).encode())
     return out.with_name(f"{out.name}.{asked.hexdigest()[:12]}.part")
+
+
+def model_digest(run):
+    """Returns what a model's file is known by."""
+    with (pathlib.Path(run) / "model.keras").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_language(task, to):
+    """Raises ValueError if texts cannot be written in the language that is asked for, or none is and there are several."""
+    answered = getattr(task, "answered", ())
+    if to is not None and not answered and not getattr(task, "texts", ()):
+        raise ValueError(f"Expected no --to, as {type(task).__name__} writes no texts. Received: {to}")
+    if to is None and len(answered) > 1:
+        raise ValueError(f"Expected --to, one of {', '.join(answered)}. Received: none")
+    if to is not None and answered and to not in answered:
+        raise ValueError(f"Expected --to to be a language that the run was taught to write: {', '.join(answered)}. Received: {to}")
 
 
 def _whole_lines(part):

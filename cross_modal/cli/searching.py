@@ -1,9 +1,10 @@
 """The verbs that find views and items."""
 
+import dataclasses
 import pathlib
 import sys
 
-from cross_modal.cli.runs import load_run
+from cross_modal.cli.runs import load_run, model_digest
 from cross_modal.cli.vectors import read_view
 
 
@@ -84,8 +85,9 @@ def _gallery(options, endpoints, config):
     from cross_modal.data import Dataset
 
     if options.gallery and pathlib.Path(options.gallery, "gallery.json").exists():
-        return galleries.load_gallery(options.gallery)
+        return galleries.load_gallery(options.gallery, model_digest(options.run))
     gallery = galleries.build_gallery(endpoints, Dataset(options.dataset or config["dataset"]), options.split, options.target, options.language)
+    gallery = dataclasses.replace(gallery, model=model_digest(options.run))
     if options.gallery:
         print(f"{gallery.save(options.gallery)}: {len(gallery.ids):,} views, for the next search", file=sys.stderr)
     return gallery

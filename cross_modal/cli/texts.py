@@ -2,10 +2,11 @@
 
 import itertools
 import json
+import os
 import pathlib
 import sys
 
-from cross_modal.cli.runs import XLA_HELP
+from cross_modal.cli.runs import XLA_HELP, check_language
 
 _KINDS = {"translate": "text", "transcribe": "audio", "caption": "image"}
 
@@ -40,7 +41,7 @@ def translate(options):
 
     def lines():
         for number, text in enumerate(lines_of(options.files), 1):
-            count = feature.count(text)
+            count = feature.count(text) if hasattr(feature, "count") else 0
             if count > feature.length:
                 print(f"line {number}: {count:,} subwords, of which the first {feature.length} are read", file=sys.stderr)
             yield text
@@ -65,7 +66,10 @@ def transcribe(options):
     from cross_modal.data import media
     from cross_modal.data.segments import cut_at_silences
 
-    longest, seeds = options.longest or getattr(task.features[field], "seconds", 30), _seeds(options)
+    seeds, heard = _seeds(options), getattr(task.features[field], "seconds", 30)
+    longest = options.longest or heard
+    if longest > heard:
+        raise ValueError(f"Expected --longest of at most the {heard:g} seconds that the run hears at once. Received: {longest:g}")
     for path in options.files:
         samples = _read(path, functools.partial(media.decode_audio, limits=media.Limits(max_seconds=24 * 3600)))
         pieces = [] if samples is None else [(0, len(samples))] if len(samples) <= longest * media.SAMPLE_RATE else cut_at_silences(samples, media.SAMPLE_RATE, longest)
@@ -90,10 +94,7 @@ def _loaded(options, kind):
         raise ValueError(f"Expected a field of {kind} that the run reads: {', '.join(fields) or 'there is none'}. Received: {options.field or 'no --field'}")
     if len(fields) > 1 and not options.field:
         raise ValueError(f"Expected --field, one of {', '.join(fields)}. Received: none")
-    if options.to is None and len(task.answered) > 1:
-        raise ValueError(f"Expected --to, one of {', '.join(task.answered)}. Received: none")
-    if options.to is not None and options.to not in task.answered:
-        raise ValueError(f"Expected --to to be a language that the run was taught to write: {', '.join(task.answered)}. Received: {options.to}")
+    check_language(task, options.to)
     field = options.field or fields[0]
     read = {kind.partition(":")[2] for sources, _ in task.trained for kind in sources if kind.partition(":")[0] == field} - {""}
     if options.source and options.source not in read:
@@ -118,12 +119,19 @@ def lines_of(names):
             yield from (line.rstrip("\n") for line in file)
 
 
+def content_of(path):
+    """The bytes of a picture or recording that somebody names, also by a link to it."""
+    from cross_modal.data import media
+
+    return media.read_media(*os.path.split(os.path.realpath(path)))
+
+
 def _read(path, decode):
     """What a file holds, or None, with a line that says why."""
     from cross_modal.data import media
 
     try:
-        return decode(media.read_media(pathlib.Path(path).parent, pathlib.Path(path).name))
+        return decode(content_of(path))
     except media.MediaError as error:
         print(f"{path}: {error}", file=sys.stderr)
         return None

@@ -5,7 +5,7 @@ import pathlib
 import random
 import sys
 
-from cross_modal.cli.texts import lines_of
+from cross_modal.cli.texts import content_of, lines_of
 
 _VIEW = "FIELD[:LANGUAGE]=VALUE"
 
@@ -262,9 +262,8 @@ def read_value(kind, path):
     """Reads the file of a picture or recording as a dataset has it."""
     from cross_modal.data import media
 
-    path = pathlib.Path(path)
     try:
-        raw = media.read_media(path.parent, path.name)
+        raw = content_of(path)
         return media.canonical_image(raw) if kind == "image" else media.canonical_audio(raw)
     except media.MediaError as error:
         raise ValueError(f"Expected the path of a file of {kind}. Received: {path}, which is {error}") from error

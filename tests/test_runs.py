@@ -1,0 +1,72 @@
+"""The verbs about runs, where something was begun before."""
+
+import json
+import shutil
+
+import pytest
+
+from cross_modal import cli
+from cross_modal.cli import runs
+
+SETTINGS = [
+    "features={text: {vocab_size: 400, length: 16}, parity: {}}", "towers.text.kind=bag", "options.dim=4", "training={epochs: 1, steps_per_epoch: 1, batch_size: 8}",
+]  # fmt: skip
+
+
+def asked(dataset, folder, *more):
+    sets = [word for key in (*SETTINGS, *more) for word in ("--set", key)]
+    return ["train", str(dataset.path), "--run", str(folder), "--task", "classification", *sets]
+
+
+@pytest.fixture(scope="module")
+def run(dataset, trained):
+    return trained(dataset, "classification", SETTINGS)
+
+
+def test_what_is_set_right_is_trained_under_the_same_name(dataset, tmp_path, capsys):
+    assert cli.main(asked(dataset, tmp_path / "run", "training.schedule=cosin")) == 1
+    assert "Received: schedule=cosin" in capsys.readouterr().err
+    assert cli.main(asked(dataset, tmp_path / "run")) == 0
+
+
+def test_a_folder_with_a_model_is_left_as_it_is(dataset, tmp_path, capsys):
+    """As Python makes one, without a run.yaml."""
+    (tmp_path / "model.keras").write_bytes(b"a model")
+    for verb in ("train", "tune"):
+        assert cli.main([verb, *asked(dataset, tmp_path)[1:]]) == 1
+        assert "a folder without a run" in capsys.readouterr().err and not (tmp_path / "run.yaml").exists()
+
+
+def test_a_run_goes_on_for_longer_and_with_nothing_else(run, capsys):
+    assert cli.main(["train", "--run", str(run), "--resume", "--set", "training.learning_rate=1.0"]) == 1
+    assert "nothing beside --resume but --set training.epochs=NUMBER" in capsys.readouterr().err
+    assert cli.main(["train", "--run", str(run), "--resume", "--set", "training.epochs=2"]) == 0
+    assert len((run / "history.csv").read_text().splitlines()) == 3 and "epochs: 2" in (run / "run.yaml").read_text()
+
+
+def test_scores_of_another_dataset_stand_apart(run, dataset, tmp_path, capsys, monkeypatch):
+    assert cli.main(["evaluate", str(run)]) == 0
+    before = json.loads((run / "metrics.json").read_text())
+    other = tmp_path / "other"
+    other.symlink_to(dataset.path)
+    assert cli.main(["evaluate", str(run), "--dataset", str(other), "--no-baseline"]) == 0  # Another name of the same.
+    assert json.loads((run / "metrics.json").read_text())["test"]["baseline"] == before["test"]["baseline"]
+    other.unlink()
+    shutil.copytree(dataset.path, other)
+    assert cli.main(["evaluate", str(run), "--dataset", str(other), "--split", "train"]) == 0
+    assert "other: metrics.json" in capsys.readouterr().out and set(json.loads((run / "evaluations" / "other" / "metrics.json").read_text())) == {"train"}
+    assert json.loads((run / "metrics.json").read_text()).keys() == before.keys()
+
+
+def test_languages_that_cannot_be_written_are_told(run, tmp_path, capsys):
+    (tmp_path / "table.jsonl").write_text('{"id": "a", "text:en": "one"}\n')
+    assert cli.main(["predict", str(run), str(tmp_path / "table.jsonl"), "--to", "de"]) == 1
+    assert "no --to, as Classification writes no texts. Received: de" in capsys.readouterr().err
+
+    class Writer:
+        answered = ("de", "en")
+
+    runs.check_language(Writer, "de")
+    for to, words in ((None, "Expected --to, one of de, en. Received: none"), ("fr", "taught to write: de, en. Received: fr")):
+        with pytest.raises(ValueError, match=words):
+            runs.check_language(Writer, to)
