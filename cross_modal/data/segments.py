@@ -3,7 +3,8 @@
 import numpy as np
 
 _HOP = 0.02  # Seconds between looks at the loudness.
-_QUIET_DB = 35.0  # Below the loudest look.
+_QUIET_DB = 35.0  # Below the loudest looks.
+_BUMP = 25, 0.05  # Looks, and a share of all, that a clap or a bump may be louder in than all that is said.
 
 
 def cut_at_silences(samples, rate, longest, margin=0.1):
@@ -30,7 +31,8 @@ def cut_at_silences(samples, rate, longest, margin=0.1):
     power = (frames**2).mean(axis=1)
     if not power.max(initial=0.0):
         return []
-    loud = power > power.max() * 10 ** (-_QUIET_DB / 10)
+    loudest = np.sort(power)[-1 - min(_BUMP[0], int(_BUMP[1] * len(power)))]
+    loud = power > loudest * 10 ** (-_QUIET_DB / 10)
     most, around = int(longest * rate / size), int(margin * rate / size)
     bounds, start = [], 0
     while start < len(loud) and loud[start:].any():

@@ -29,6 +29,13 @@ def test_speech_without_a_pause_is_cut_nowhere_twice():
     assert [start for start, _ in found[1:]] == [end for _, end in found[:-1]], "nothing is lost"
 
 
+def test_a_clap_does_not_make_speech_silent():
+    """Speech at a hundredth of full scale for a minute, after a clap of a twentieth of a second."""
+    samples = np.concatenate([np.ones(50), np.zeros(RATE), sound(60) / 10])
+    assert seconds(samples, 90)[-1][1] == pytest.approx(61.0, abs=0.1) and seconds(samples, 30)[-1][1] == pytest.approx(61.0, abs=0.1)
+    assert sum(end - start for start, end in seconds(samples, 30)) > 59
+
+
 def test_silence_has_no_pieces():
     assert seconds(sound(-5), 4) == [] and seconds(np.zeros(0), 4) == []
     with pytest.raises(ValueError, match="longest=0.1"):
