@@ -243,7 +243,7 @@ def test_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(code.replace("numbers=1000", "numbers=30").replace("epochs=20", "epochs=1"), "README.md", "exec"), {})
     assert "recall@1" in capsys.readouterr().out
-    assert (tmp_path / "saved_models" / "first" / "export" / "saved_model.pb").exists()
+    assert (tmp_path / "saved_models" / "by_hand" / "export" / "saved_model.pb").exists()
 
 
 def test_the_demo_runs(tmp_path, capsys):
