@@ -9,12 +9,8 @@ from keras import layers, ops
 
 _DIRECTIONS, _COLOURS, _TEXTURES = 9, 12 * 3 * 3, 2**8
 _GRID = 8  # Cells along a side.
-_SMALL, _PATCH, _STEP, _PLACES = (
-    48,
-    6,
-    2,
-    3,
-)  # Pixels of the square that patches are of, of a patch, and from one to the next; places along the side. As features.descriptors has them.
+_SMALL, _PATCH, _PLACES = 48, 6, 3  # Pixels of the square that patches are of, and of a patch; places along the side. As `features.Descriptors` has them.
+_STEP = 2  # Pixels from one patch to the next.
 _FAINT = (10 / 255) ** 2  # Added to the variance of a patch, so that the noise of a plain one is not taken for something.
 
 
@@ -58,8 +54,8 @@ class Descriptors(layers.Layer):
 
     def call(self, x):
         side = 2 * _GRID * max(2, round(math.sqrt(x.shape[1] * x.shape[2]) / (2 * _GRID)))  # Each part has whole cells.
-        small, x = (x if x.shape[1:3] == (one, one) else _resized(x, one) for one in (_SMALL, side))
-        small, x = (one if one.shape[3] == 3 else ops.repeat(one, 3, axis=3) for one in (small, x))
+        patches = [_patches(_coloured(_resized(x, _SMALL)), self.filters, self.offsets)] if self.patches else []
+        x = _coloured(_resized(x, side))
         grey = ops.sum(x * ops.array([0.299, 0.587, 0.114]), axis=3)  # (batch, side, side)
         colours, half = _colours(_averaged(x, side // 2)), _averaged(grey[..., None], side // 2)[..., 0]
         parts = [
@@ -67,7 +63,7 @@ class Descriptors(layers.Layer):
             *(_shares(colours, cells, _COLOURS) for cells in (1, 4)),
             _shares(_textures(grey), 2, _TEXTURES),
             ops.reshape(_averaged(x, _GRID), (-1, 3 * _GRID**2)),
-            *([_patches(small, self.filters, self.offsets)] if self.patches else []),
+            *patches,
         ]
         return ops.concatenate(parts, axis=1)
 
@@ -143,8 +139,12 @@ def _histograms(codes, count, weights=None):
     return ops.reshape(ops.segment_sum(ops.reshape(weights, (-1,)), places, num_segments=rows * count), (-1, count))
 
 
+def _coloured(x):
+    return x if x.shape[3] == 3 else ops.repeat(x, 3, axis=3)
+
+
 def _resized(x, side):
-    return ops.einsum("yh,bhwc,xw->byxc", _resizing(x.shape[1], side), x, _resizing(x.shape[2], side))
+    return x if x.shape[1:3] == (side, side) else ops.einsum("yh,bhwc,xw->byxc", _resizing(x.shape[1], side), x, _resizing(x.shape[2], side))
 
 
 def _resizing(count, side):
