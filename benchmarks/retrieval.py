@@ -87,10 +87,7 @@ def together(data, out, seeds):
             parts.append(_embedded(*_load(out / "flickr8k" / f"{name}-{seed}"), dataset, "test"))
         both = {kind: dataclasses.replace(one, vectors=np.concatenate([part[kind].vectors for part in parts], 1) / 2**0.5) for kind, one in parts[0].items()}
         for source, target in (("text:en", "image"), ("image", "text:en")):
-            row = retrieval.retrieve(both[source], both[target])
-            for k in (1, 5, 10):
-                found[f"{source} to {target}, recall@{k}"].append(row[f"recall@{k}"])
-            found[f"{source} to {target}, median rank"].append(row["median_rank"])
+            _note(found, {"source": source, "target": target, **retrieval.retrieve(both[source], both[target])})
     return found
 
 
@@ -101,11 +98,15 @@ def _photos(data, out, seeds, name, keys):
     for seed in seeds:
         run = out / "flickr8k" / f"{name}-{seed}"
         for row in score(dataset, run, seed, keys, "alignment")["routes"]:
-            for k in (1, 5, 10):
-                found[f"{row['source']} to {row['target']}, recall@{k}"].append(row[f"recall@{k}"])
-            found[f"{row['source']} to {row['target']}, median rank"].append(row["median_rank"])
+            _note(found, row)
         _draw(run, dataset, [("text", "en")] * 8, out / f"flickr8k-{name}-{seed}.png")
     return found
+
+
+def _note(found, row):
+    for k in (1, 5, 10):
+        found[f"{row['source']} to {row['target']}, recall@{k}"].append(row[f"recall@{k}"])
+    found[f"{row['source']} to {row['target']}, median rank"].append(row["median_rank"])
 
 
 def stamps(data, out, seeds):
