@@ -12,6 +12,7 @@ import keras_tuner
 from cross_modal import config as configuring
 from cross_modal import evaluation, report, training
 from cross_modal.data import Dataset
+from cross_modal.features.saved import holds_run
 
 _MARK, _TABLE, _TRIALS = "tune.json", "tune.csv", "trials"
 _DRAWS = 100  # Of values that may all have been tried.
@@ -179,7 +180,7 @@ def _claim(run, search):
     mark, words = run / _MARK, json.dumps(search)
     if mark.exists() and mark.read_text(encoding="utf-8") != words:
         raise ValueError(f"Expected a folder without another search. Received: {run}, of other keys or settings. Give another --run, or delete it.")
-    if not mark.exists() and any((run / name).exists() for name in ("run.yaml", "model.keras", "checkpoints/state.json")):
+    if not mark.exists() and holds_run(run):
         raise ValueError(f"Expected a folder without a run. Received: {run}. Give another --run.")
     run.mkdir(parents=True, exist_ok=True)
     mark.write_text(words, encoding="utf-8")

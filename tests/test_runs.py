@@ -40,6 +40,9 @@ def test_a_folder_with_a_model_is_left_as_it_is(dataset, tmp_path, capsys):
 def test_a_run_goes_on_for_longer_and_with_nothing_else(run, capsys):
     assert cli.main(["train", "--run", str(run), "--resume", "--set", "training.learning_rate=1.0"]) == 1
     assert "nothing beside --resume but --set training.epochs=NUMBER" in capsys.readouterr().err
+    before = (run / "run.yaml").read_text()
+    assert cli.main(["train", "--run", str(run), "--resume", "--set", "training.epochs=many"]) == 1
+    assert "Expected training.epochs to be a number. Received: 'many'" in capsys.readouterr().err and (run / "run.yaml").read_text() == before
     assert cli.main(["train", "--run", str(run), "--resume", "--set", "training.epochs=2"]) == 0
     assert len((run / "history.csv").read_text().splitlines()) == 3 and "epochs: 2" in (run / "run.yaml").read_text()
 

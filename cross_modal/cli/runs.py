@@ -63,16 +63,17 @@ def add_arguments(verbs):
 def train(options):
     from cross_modal import config, evaluation, report, training
     from cross_modal.data import Dataset
+    from cross_modal.features.saved import holds_run
 
     run = pathlib.Path(options.run)
     if options.resume:
         full, task = config.load_task(run)
         if options.dataset or options.task or options.config or not all(one.startswith("training.epochs=") for one in options.set):
             raise ValueError(f"Expected nothing beside --resume but --set training.epochs=NUMBER: the rest stands in {run / 'run.yaml'}. Received: other settings")
-        full = config.set_keys(full, options.set)
+        full = config.resolve(config.set_keys(full, options.set)) if options.set else full
     else:
         full = _configured(options)
-        if any((run / name).exists() for name in ("run.yaml", "model.keras", "checkpoints/state.json")):
+        if holds_run(run):
             raise FileExistsError(f"Expected a folder without a run. Received: {run}. Give another --run, go on with --resume, or delete it.")
         features, languages = config.make_features(full)
         task = config.make_task(full, features, languages)

@@ -38,3 +38,8 @@ def imported(name, place):
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"Expected {place} to be module:name of something that can be imported. Received: {name!r} ({error})") from error
+
+
+def holds_run(folder):
+    """Returns whether a folder holds a run, also one that was made without a `run.yaml`, or is not done."""
+    return any((pathlib.Path(folder) / name).exists() for name in ("run.yaml", "model.keras", "checkpoints/state.json"))
