@@ -1,8 +1,6 @@
 """run.yaml to objects and back."""
 
 import copy
-import dataclasses
-import functools
 import inspect
 import json
 import math
@@ -12,8 +10,9 @@ import re
 import yaml
 
 from cross_modal import decoders, fusion, tasks, towers, training
+from cross_modal.arguments import ConfigError, bound, check_absent, check_keys, check_switches, configured, filled, mapping, named, parts_of
 from cross_modal.data import Dataset, learn_features, schema
-from cross_modal.features.saved import imported, load_features
+from cross_modal.features.saved import load_features
 
 _KEYS = ("task", "dataset", "seed", "features", "towers", "decoders", "fusion", "decoder", "options", "training")
 _TASKS = {
@@ -47,10 +46,6 @@ _Loader.yaml_implicit_resolvers = {first: [one for one in some if one[0] != _BOO
 _Loader.add_implicit_resolver(_BOOL, re.compile("(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
-class ConfigError(ValueError):
-    """A key or value of run.yaml that cannot be used; the message lists what can."""
-
-
 def read_config(path):
     """Reads a run.yaml.
 
@@ -69,7 +64,7 @@ def read_config(path):
         raise ConfigError(f"{path}: {error}") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path}: expected keys and values. Received: {type(config).__name__}")
-    _check_keys(config, _KEYS, str(path))
+    check_keys(config, _KEYS, str(path))
     return config
 
 
@@ -128,25 +123,25 @@ def resolve(config):
         ConfigError: for an unknown key or name, listing the known ones, or a value of a wrong type.
         ValueError: for a field whose name no model can have, see `schema.check_names`.
     """
-    _check_keys(config, _KEYS, "run.yaml")
+    check_keys(config, _KEYS, "run.yaml")
     if not config.get("dataset"):
         raise ConfigError("Expected the folder of a dataset under the key dataset. Received: none. Make one with `cross-modal ingest`.")
     dataset = Dataset(str(config["dataset"]))
     task, seed = config.get("task", "alignment"), config.get("seed", 0)
     if not isinstance(seed, int):
         raise ConfigError(f"Expected seed to be a whole number. Received: {seed!r}")
-    kind = _named(task, _TASKS, "task")
-    asked = _mapping(config.get("options"), "options")
+    kind = named(task, _TASKS, "task")
+    asked = mapping(config.get("options"), "options")
     wanted = _INPUTS + (("label",) if kind is tasks.Classification else ())
     answer = asked.get("answer", "answer") if kind is tasks.QuestionAnswering else None
     given = config.get("features")
     given = dict.fromkeys([given] if isinstance(given, str) else map(str, given)) if isinstance(given, (str, list, tuple)) else given
-    chosen = [name for name, field in dataset.fields.items() if field.kind in wanted or name == answer] if given is None else list(_mapping(given, "features"))
-    _check_keys(dict.fromkeys(chosen), dataset.fields, "features")
+    chosen = [name for name, field in dataset.fields.items() if field.kind in wanted or name == answer] if given is None else list(mapping(given, "features"))
+    check_keys(dict.fromkeys(chosen), dataset.fields, "features")
     schema.check_names({name: dataset.fields[name] for name in chosen}, [answer, asked.get("target") if kind is tasks.Generation else None])
-    features = {name: _mapping((given or {}).get(name), f"features.{name}") for name in chosen}
+    features = {name: mapping((given or {}).get(name), f"features.{name}") for name in chosen}
     for name, one in features.items():
-        _check_switches({key: one[key] for key in _SWITCHES if key in one}, f"features.{name}")
+        check_switches({key: one[key] for key in _SWITCHES if key in one}, f"features.{name}")
     inputs = [name for name in chosen if dataset.fields[name].kind != "label"]
     if "decoders" in inspect.signature(kind).parameters:  # Frames are made for the longest recording.
         for name in inputs:
@@ -155,30 +150,33 @@ def resolve(config):
     full = {"task": task, "dataset": str(config["dataset"]), "seed": seed, "features": features}
     for group, (module, usual) in _FIELDS.items():
         if group not in inspect.signature(kind).parameters:
-            _check_absent(config, group, task)
+            check_absent(config, group, task)
             continue
-        full[group], parts = {}, _mapping(config.get(group), group)
-        _check_keys(parts, inputs, group)
+        full[group], parts = {}, mapping(config.get(group), group)
+        check_keys(parts, inputs, group)
         for name in inputs:
-            part, field = _mapping(parts.get(name), f"{group}.{name}", "kind"), dataset.fields[name].kind
-            units = features[name].get("units") if group == "towers" else None
-            part.setdefault("kind", units if units in _UNORDERED else usual[field])
-            function = _named(part["kind"], _parts(getattr(module, field)), f"{group}.{name}.kind")
-            full[group][name] = {"kind": part.pop("kind"), **_filled(function, part, f"{group}.{name}", {"feature", "dim", "name", "languages"})}
+            field, units = dataset.fields[name].kind, features[name].get("units") if group == "towers" else None
+            known, own = parts_of(getattr(module, field)), units if units in _UNORDERED else usual[field]
+            if isinstance(parts.get(name), (list, tuple)) and parts[name]:
+                if group != "towers" or not hasattr(kind, "spaces"):
+                    raise ConfigError(f"Expected one of {group} for {name}; several towers are for the task alignment alone. Received: {list(parts[name])}")
+                full[group][name] = [configured(one, known, own, f"{group}.{name}[{place}]") for place, one in enumerate(parts[name])]
+            else:
+                full[group][name] = configured(parts.get(name), known, own, f"{group}.{name}")
     for key, (module, usual) in _MODULES.items():
         if key in inspect.signature(kind).parameters:
-            part = _mapping(config.get(key), key, "kind")
+            part = mapping(config.get(key), key, "kind")
             default = getattr(inspect.signature(kind).parameters[key].default, "__name__", usual)
             own = kind.usual_parts(asked).get(key, default)
-            function = _named(part.setdefault("kind", own if own in _parts(module) else usual), _parts(module), f"{key}.kind")
-            full[key] = {"kind": part.pop("kind"), **_filled(function, part, key, {"sources", "name"})}
+            function = named(part.setdefault("kind", own if own in parts_of(module) else usual), parts_of(module), f"{key}.kind")
+            full[key] = {"kind": part.pop("kind"), **filled(function, part, key, {"sources", "name"})}
         else:
-            _check_absent(config, key, task)
-    full["options"] = _filled(kind, asked, "options", _RESERVED)
+            check_absent(config, key, task)
+    full["options"] = filled(kind, asked, "options", _RESERVED)
     if "kinds" in full["options"] and not full["options"]["kinds"]:
         full["options"]["kinds"] = [kind for kind in dataset.kinds if kind.partition(":")[0] in chosen]
-    full["training"] = _filled(training.fit, _mapping(config.get("training"), "training"), "training", {"task", "dataset", "run", "seed", "resume", "progress"})
-    _check_switches({key: full["training"][key] for key in ("augment", "optimizer") if isinstance(full["training"][key], dict)}, "training")
+    full["training"] = filled(training.fit, mapping(config.get("training"), "training"), "training", {"task", "dataset", "run", "seed", "resume", "progress"})
+    check_switches({key: full["training"][key] for key in ("augment", "optimizer") if isinstance(full["training"][key], dict)}, "training")
     return full
 
 
@@ -189,11 +187,11 @@ def make_features(config):
     for name, one in config["features"].items():
         one = dict(one)
         if "kind" in one:
-            one["kind"] = _named(one["kind"], {}, f"features.{name}.kind")
+            one["kind"] = named(one["kind"], {}, f"features.{name}.kind")
         if "from" in one:
             run, _, field = str(one.pop("from")).partition("#")
             known = load_features(run)[0]
-            _check_keys({field or name: None}, known, f"features.{name}.from")
+            check_keys({field or name: None}, known, f"features.{name}.from")
             one["known"] = known[field or name]
         options[name] = one
     try:
@@ -213,14 +211,17 @@ def make_task(config, features, languages):
     Returns:
         `Task`.
     """
-    kind = _named(config["task"], _TASKS, "task")
+    kind = named(config["task"], _TASKS, "task")
     # run.yaml may have been changed by hand, or be of another version.
-    options = _filled(kind, config["options"], "options of run.yaml", _RESERVED)
+    options = filled(kind, config["options"], "options of run.yaml", _RESERVED)
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-    arguments |= {key: _bound(config[key], _parts(module)) for key, (module, _) in _MODULES.items() if key in config}
+    arguments |= {key: bound(config[key], parts_of(module)) for key, (module, _) in _MODULES.items() if key in config}
     for group, (module, _) in _FIELDS.items():
         if group in config:
-            arguments[group] = {name: _bound(part, _parts(getattr(module, features[name].kind))) for name, part in config[group].items()}
+            known = {name: parts_of(getattr(module, features[name].kind)) for name in config[group]}
+            arguments[group] = {
+                name: tuple(bound(one, known[name]) for one in part) if isinstance(part, list) else bound(part, known[name]) for name, part in config[group].items()
+            }
     return kind(features, languages, **arguments)
 
 
@@ -249,80 +250,3 @@ def load_task(run):
     features, languages = load_features(run)
     config = read_config(run / "run.yaml")
     return config, make_task(config, features, languages)
-
-
-def _parts(module):
-    """The towers, fusions or decoders of a module: what takes the arguments of one."""
-    public = {name: part for name, part in vars(module).items() if inspect.isfunction(part) and not name.startswith("_")}
-    first = {name: list(inspect.signature(part).parameters) for name, part in public.items()}
-    return {name: part for name, part in public.items() if first[name][:1] in (["sources"], ["name"]) or first[name][:3] == ["feature", "dim", "name"]}
-
-
-def _bound(part, known):
-    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in part.items() if name != "kind"}
-    return functools.partial(_named(part["kind"], known, "kind"), **arguments)
-
-
-def _named(name, known, place):
-    """A part by its name in a namespace, or by `module:name`."""
-    if isinstance(name, str) and ":" in name:
-        return _imported(name, place)
-    if not isinstance(name, str) or name not in known:
-        raise ConfigError(f"Expected {place} to be module:name{' or one of ' + ', '.join(sorted(known)) if known else ''}. Received: {name!r}")
-    return known[name]
-
-
-def _imported(name, place):
-    try:
-        return imported(name, place)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
-def _mapping(value, place, alone=None):
-    """Keys and values, none for None; where `alone` is given, a name alone is what stands under that key."""
-    if alone and isinstance(value, str):
-        return {alone: value}
-    if value is not None and not isinstance(value, dict):
-        raise ConfigError(f"Expected {place} to hold {'a name, or ' if alone else ''}keys and values. Received: {value!r}")
-    return dict(value or {})
-
-
-def _check_switches(given, place):
-    """Tells of the words that YAML 1.1 takes for true and false, where nothing else can be meant: they are texts here."""
-    for key, value in given.items():
-        if isinstance(value, dict):
-            _check_switches(value, f"{place}.{key}")
-        elif isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
-            raise ConfigError(f"Expected {place}.{key} to be true or false. Received: {value!r}")
-
-
-def _check_absent(config, key, task):
-    if config.get(key):
-        raise ConfigError(f"Expected no key {key}: the task {task} has none. Received: {key}={config[key]}")
-
-
-def _check_keys(given, known, place):
-    unknown = [key for key in given if key not in known]
-    if unknown:
-        raise ConfigError(f"{place}: expected keys among {', '.join(known)}. Received: {', '.join(map(str, unknown))}")
-
-
-def _filled(function, given, place, reserved):
-    """The keyword arguments of a function, those given and the defaults of the others, as YAML can hold them."""
-    parameters = {name: one for name, one in inspect.signature(function).parameters.items() if name not in reserved}
-    _check_keys(given, parameters, place)
-    # A dataclass shows a default made by a factory as a marker without a value of its own: an empty dict in all our tasks.
-    defaults = {name: one.default if isinstance(one.default, (str, int, float, bool, tuple, type(None))) else {} for name, one in parameters.items()}
-    keyed = [one.name for one in dataclasses.fields(function) if one.default_factory is dict] if dataclasses.is_dataclass(function) else []
-    given = {name: _mapping(value, f"{place}.{name}") if name in keyed else _like(value, defaults[name], f"{place}.{name}") for name, value in given.items()}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **given}.items()}
-
-
-def _like(value, default, place):
-    """A value in place of a default, as a list of one where that is a tuple; raises ConfigError where it cannot be meant."""
-    if isinstance(default, tuple) and isinstance(value, (str, int, float)):
-        return [value]
-    if isinstance(default, (bool, int, float)) and isinstance(value, (str, list, tuple, dict)):
-        raise ConfigError(f"Expected {place} to be {'true or false' if isinstance(default, bool) else 'a number'}. Received: {value!r}")
-    return value

@@ -23,11 +23,12 @@ class Contrastive(keras.losses.Loss):
     | inputs | shape |
     |---|---|
     | `y_true`: kind of view (-1 absent), number of the item, number of the content, all below 2**24 (Keras makes them float32) | int `(batch, views, 3)` |
-    | `y_pred`: embeddings times the root of the logit scale | float `(batch, views, dim)` |
+    | `y_pred`: embeddings times the root of the logit scale, or of several spaces side by side, divided by the root of their number | float `(batch, views, dim)` |
 
     Args:
         routes: square of weights, `routes[a][b]`: how much the route between kinds `a` and `b` counts, 0 where they are not trained together; symmetric.
         kind: see the table.
+        spaces: number of spaces, each of which learns as if it were alone: the loss is the sum of theirs.
 
     Returns:
         `call` returns float `(batch,)`, whose mean is the weighted mean of the loss over all rows that have a right answer.
@@ -40,17 +41,20 @@ class Contrastive(keras.losses.Loss):
         section 3.2, with a bias that is not learned; Faghri et al. (2018), "VSE++", equation 6.
     """
 
-    def __init__(self, routes, kind="info_nce", name="contrastive", **kwargs):
+    def __init__(self, routes, kind="info_nce", spaces=1, name="contrastive", **kwargs):
         super().__init__(name=name, **kwargs)
         routes = np.asarray(routes, np.float32)
         if routes.ndim != 2 or routes.shape[0] != routes.shape[1] or (routes != routes.T).any():
             raise ValueError(f"Expected `routes` to be a symmetric square. Received: an array of shape {routes.shape}")
         if kind not in LOSSES:
             raise ValueError(f"Expected `kind` to be one of {', '.join(LOSSES)}. Received: kind={kind}")
-        self.routes, self.kind = routes, kind
+        self.routes, self.kind, self.spaces = routes, kind, spaces
 
     def call(self, y_true, y_pred):
-        y_true = ops.cast(y_true, "int32")
+        y_true, spaces = ops.cast(y_true, "int32"), ops.split(y_pred, self.spaces, axis=2)
+        return sum(self._in_space(y_true, one * self.spaces**0.5) for one in spaces)
+
+    def _in_space(self, y_true, y_pred):
         views = y_pred.shape[1]
         rows, count = ops.zeros_like(y_pred[:, 0, 0]), 0.0
         for a in range(views):
@@ -78,7 +82,7 @@ class Contrastive(keras.losses.Loss):
         return usable & (diagonal | ~(same_item | same_content)), weight
 
     def get_config(self):
-        return {**super().get_config(), "routes": self.routes.tolist(), "kind": self.kind}
+        return {**super().get_config(), "routes": self.routes.tolist(), "kind": self.kind, "spaces": self.spaces}
 
 
 def _info_nce(logits, usable, scale):

@@ -52,6 +52,11 @@ def test_descriptors_have_a_tower_of_their_own(dataset):
         (["seed.a.b=1"], "Received: 'seed.a.b=1'"),
         (["seed=first"], "Expected seed to be a whole number. Received: 'first'"),
         (["towers.image=5"], "Expected towers.image to hold a name, or keys and values. Received: 5"),
+        (["towers.image=[]"], "Expected towers.image to hold a name, or keys and values. Received: \\[\\]"),
+        (["towers.image=[cnn, {kind: cnm}]"], r"towers.image\[1\].kind to be module:name or one of .*Received: 'cnm'"),
+        (["towers.image=[cnn, {width: 3}]"], r"towers.image\[1\]: expected keys among .*Received: width"),
+        (["task=classification", "towers.image=[cnn, mlp]"], r"one of towers for image; several .* alignment alone. Received: \['cnn', 'mlp'\]"),
+        (["task=autoencoding", "decoders.image=[deconv]"], r"one of decoders for image; .*Received: \['deconv'\]"),
         (["towers=[image]"], r"Expected towers to hold keys and values. Received: \['image'\]"),
         (["towers.image.kind=[cnn]"], r"towers.image.kind to be module:name or one of .*Received: \['cnn'\]"),
         (["features=5"], "Expected features to hold keys and values. Received: 5"),
@@ -136,6 +141,18 @@ def test_a_name_alone_is_a_part_and_a_list_names_fields(dataset):
         config.set_keys({}, sets)
     writes = config.resolve({"dataset": str(dataset.path), "task": "generation", "decoder": "lstm", "options": {"routes": "*->*"}, "towers": {"image": {"widths": 4}}})
     assert writes["decoder"]["kind"] == "lstm" and writes["options"]["routes"] == ["*->*"] and writes["towers"]["image"]["widths"] == [4]
+
+
+def test_several_towers_of_a_field_are_a_list(learned, dataset, tmp_path):
+    features, languages = learned
+    sets = ["features=[image, text]", "towers.image=[{kind: resnet, widths: [4]}, cnn]", "towers.text=bag"]
+    full = config.resolve(config.set_keys({"dataset": str(dataset.path)}, sets))
+    assert [one["kind"] for one in full["towers"]["image"]] == ["resnet", "cnn"] and full["towers"]["image"][0]["depth"] == 2 and full["towers"]["text"]["kind"] == "bag"
+    config.save_run(tmp_path, full, {name: features[name] for name in ("image", "text")}, languages)
+    read, task = config.load_task(tmp_path)
+    assert read == full == config.resolve(full) and task.spaces == 2
+    names = {layer.name for layer in task.build()._flatten_layers()}
+    assert {"image_tower", "image_tower_2", "text_tower", "text_tower_2"} <= names
 
 
 def test_an_option_of_run_yaml_may_be_one_of_several(learned, dataset):

@@ -201,6 +201,15 @@ def test_weights_of_routes_by_hand():
     assert first.sum() == second.sum() == 2
 
 
+@pytest.mark.parametrize("kind", ["info_nce", "sigmoid", "triplet"])
+def test_each_of_several_spaces_learns_as_if_alone(kind):
+    y_true, spaces = truth([[0, 0]] * 3), [vectors(seed=seed) for seed in range(3)]
+    loss = Contrastive(ALL, kind, spaces=3)
+    alone = [float(Contrastive(ALL, kind)(y_true, one)) for one in spaces]
+    assert float(loss(y_true, np.concatenate(spaces, 2) / 3**0.5)) == pytest.approx(sum(alone), rel=1e-5)
+    assert Contrastive.from_config(loss.get_config()).spaces == 3
+
+
 def test_sigmoid_by_hand():
     y_pred = vectors(batch=3)
     logits = y_pred[:, 0] @ y_pred[:, 1].T

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
 from cross_modal import retrieval
 from cross_modal.data import schema
@@ -28,7 +28,8 @@ class Alignment(Task):
     Args:
         features: dict of field to `Feature`.
         languages: `Language`.
-        towers: dict of field to tower, a function `(feature, dim, name, languages) -> keras.Model`.
+        towers: dict of field to tower, a function `(feature, dim, name, languages) -> keras.Model`; or to several, of which the first of each field learn a space of their own, and
+            the second, and so on, and a vector is what it is in all of these, side by side: what each knows counts the same. A field of one tower has one like it in each space.
         views: dict of field to the number of views of an item in a batch; 1 where it is not named.
         always: kinds of view, such as `text:en`, that are drawn before others of their field. Pictures that are to learn from their English names alone, among
             names in ninety languages, would else hardly ever see one.
@@ -38,14 +39,14 @@ class Alignment(Task):
         routes: patterns in order; of those that fit a route the last one decides whether it is trained.
             `("*->*", "!text:tr->*", "text:tr->text:en")` trains all routes but those of Turkish, and of those the one to English.
         dim: size of a state.
-        embedding: size of the space.
+        embedding: size of a space.
         dropout: share dropped before the projection.
 
     Raises:
-        ValueError: if a field has no tower or a name that no model can have, or a pattern fits no route.
+        ValueError: if a field has no tower, another number of them than another, or a name that no model can have, or a pattern fits no route.
     """
 
-    towers: dict[str, Callable] = dataclasses.field(kw_only=True)
+    towers: dict[str, Callable | tuple[Callable, ...]] = dataclasses.field(kw_only=True)
     views: dict[str, int] = dataclasses.field(default_factory=dict)
     always: tuple[str, ...] = ()
     routes: tuple[str, ...] = ("*->*",)
@@ -60,6 +61,9 @@ class Alignment(Task):
         schema.check_names(self.features)
         if set(self.features) != set(self.towers):
             raise ValueError(f"Expected a tower for each of {', '.join(self.features)}. Received: towers for {', '.join(self.towers)}")
+        for name, towers in self.towers.items():
+            if isinstance(towers, (list, tuple)) and len(towers) not in (1, self.spaces):
+                raise ValueError(f"Expected as many towers for each field, or one, which then is in each of the {self.spaces} spaces. Received: {len(towers)} for {name}")
         unknown = set(self.views) - set(self.features)
         if unknown or min(self.draws.values()) < 1:
             raise ValueError(f"Expected `views` to give a number of at least 1 for fields among {', '.join(self.features)}. Received: views={self.views}")
@@ -83,6 +87,11 @@ class Alignment(Task):
     @property
     def draws(self):
         return {name: self.views.get(name, 1) for name in self.features}
+
+    @property
+    def spaces(self):
+        """Number of spaces that towers learn, each for itself."""
+        return max([1, *(len(one) for one in self.towers.values() if isinstance(one, (list, tuple)))])
 
     @property
     def drawn_first(self):
@@ -141,13 +150,17 @@ class Alignment(Task):
         return keras.Model(inputs, scale(views), name="alignment")
 
     def _encoder(self, name, feature):
-        """A tower with pooling and projection: one field to unit vectors `(batch, embedding)`."""
-        tower = self.towers[name](feature, self.dim, f"{name}_tower", languages=len(self.languages.names))
-        inputs = {key: keras.Input(value.shape[1:], dtype=value.dtype, name=key) for key, value in tower.input.items()}
-        outputs = tower(inputs)
-        x = AttentionPooling()(outputs["states"], outputs["mask"])
-        x = layers.LayerNormalization()(layers.Dropout(self.dropout)(x))
-        x = layers.UnitNormalization(dtype="float32")(layers.Dense(self.embedding)(x))
+        """A tower with pooling and projection, or several side by side: one field to unit vectors `(batch, spaces * embedding)`."""
+        given = self.towers[name] if isinstance(self.towers[name], (list, tuple)) else (self.towers[name],)
+        inputs, spaces = None, []
+        for space, make in enumerate(given * self.spaces if len(given) == 1 else given):
+            tower = make(feature, self.dim, f"{name}_tower_{space + 1}" if space else f"{name}_tower", languages=len(self.languages.names))
+            inputs = inputs or {key: keras.Input(value.shape[1:], dtype=value.dtype, name=key) for key, value in tower.input.items()}
+            outputs = tower(inputs)
+            x = AttentionPooling()(outputs["states"], outputs["mask"])
+            x = layers.LayerNormalization()(layers.Dropout(self.dropout)(x))
+            spaces.append(layers.UnitNormalization(dtype="float32")(layers.Dense(self.embedding)(x)))
+        x = ops.concatenate(spaces, axis=1) / self.spaces**0.5 if len(spaces) > 1 else spaces[0]
         return keras.Model(inputs, x, name=name)
 
     def example(self, batch):
@@ -164,7 +177,7 @@ class Alignment(Task):
         return x, tf.stack([tf.cast(y[:, :, 0], tf.int32), *dense], -1), tf.ones_like(batch["item"], tf.float32)
 
     def objective(self):
-        return {"loss": Contrastive(self.rates().tolist(), self.loss)}
+        return {"loss": Contrastive(self.rates().tolist(), self.loss, self.spaces)}
 
     def score(self, model, batches):
         """Embeds all views and measures retrieval from each kind of view to each other, over all views."""

@@ -114,7 +114,8 @@ def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, 
             x = x + layers.Conv2D(width, 3, padding="same", use_bias=False)(y)
     states, mask = _cells(normalized(x, normalization, inputs["mask"]), inputs["mask"], dim, dropout)
     if descriptors:
-        states, mask = ops.concatenate([states, _described(feature, inputs, dim, descriptors, dropout)], axis=1), ops.concatenate([mask, inputs["mask"]], axis=1)
+        states = ops.concatenate([states, _of_described(_described(feature, inputs), dim, (descriptors,), dropout)], axis=1)
+        mask = ops.concatenate([mask, inputs["mask"]], axis=1)
 
     # --- model ---
     return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
@@ -169,7 +170,7 @@ def descriptors(feature, dim, name, languages=1, widths=(512,), dropout=0.2):
     """Builds a perceptron over what is known of a picture without labels: for some thousand pictures, from which a deep tower learns too little, in minutes.
 
     Args:
-        feature: `Descriptors`.
+        feature: `Descriptors`; or `Image`, whose pictures are then described in each batch anew, as they are augmented: slower, and for where another tower reads the pixels.
         dim: size of a state.
         name: name of the model.
         languages: not used; a picture has no language.
@@ -180,18 +181,16 @@ def descriptors(feature, dim, name, languages=1, widths=(512,), dropout=0.2):
         `keras.Model` from `value, mask, language` to `states` `(batch, 1, dim)` and `mask` `(batch, 1)`.
 
     Raises:
-        ValueError: if the feature is not of descriptors.
+        ValueError: if the feature is neither of descriptors nor of pixels.
     """
-    if feature.spec.shape.rank != 1:
-        raise ValueError(f"Expected a feature of descriptors (units: descriptors) for the tower descriptors of {name}. Received: {type(feature).__name__}")
+    if feature.spec.shape.rank not in (1, 3):
+        raise ValueError(f"Expected a feature of descriptors (units: descriptors) or of pixels for the tower descriptors of {name}. Received: {type(feature).__name__}")
     # --- inputs ---
-    inputs = tower_inputs(feature)
+    inputs = tower_inputs(feature, looks_for_patches=True)
 
     # --- body ---
-    x = layers.Dropout(dropout)(layers.Activation("linear")(inputs["value"]))  # Brings them to the precision of the model.
-    for width in widths:
-        x = layers.Dropout(min(2 * dropout, 0.9))(layers.Dense(width, activation="gelu")(x))
-    states = layers.Activation("gelu")(layers.LayerNormalization()(layers.Reshape((1, dim))(layers.Dense(dim)(x))))
+    x = _described(feature, inputs) if feature.spec.shape.rank == 3 else layers.Activation("linear")(inputs["value"])  # Which brings them to the precision of the model.
+    states = _of_described(x, dim, widths, dropout)
 
     # --- model ---
     return keras.Model(inputs, {"states": states, "mask": inputs["mask"]}, name=name)
@@ -222,14 +221,19 @@ def _cells(x, present, dim, dropout):
     return layers.Activation("gelu")(layers.LayerNormalization()(x)), ops.repeat(present, cells, axis=1)
 
 
-def _described(feature, inputs, dim, hidden, dropout):
-    """A state `(batch, 1, dim)` of what is known of a picture without learning from labels or texts."""
+def _described(feature, inputs):
+    """What is known of pictures without learning from labels or texts, normalised, `(batch, size)`."""
     patches = getattr(feature, "patches", None)
     describe = Descriptors(patches=0 if patches is None else len(patches[1]))
     x = layers.Reshape((1, 1, describe.size))(describe(inputs["value"]))
     if patches is not None:
         describe.set_patches(*patches)
-    x = PresentBatchNormalization(momentum=0.9, epsilon=1e-4)(x, inputs["mask"])
-    x = layers.Dropout(dropout)(layers.Reshape((1, describe.size))(x))
-    x = layers.Dropout(min(2 * dropout, 0.9))(layers.Dense(hidden, activation="gelu")(x))
-    return layers.Activation("gelu")(layers.LayerNormalization()(layers.Dense(dim)(x)))
+    return layers.Reshape((describe.size,))(PresentBatchNormalization(momentum=0.9, epsilon=1e-4)(x, inputs["mask"]))
+
+
+def _of_described(x, dim, widths, dropout):
+    """A state `(batch, 1, dim)` of descriptors `(batch, size)`."""
+    x = layers.Dropout(dropout)(x)
+    for width in widths:
+        x = layers.Dropout(min(2 * dropout, 0.9))(layers.Dense(width, activation="gelu")(x))
+    return layers.Activation("gelu")(layers.LayerNormalization()(layers.Reshape((1, dim))(layers.Dense(dim)(x))))

@@ -18,7 +18,7 @@ def tower_inputs(feature, looks_for_patches=False):
         ValueError: if the feature has `patches` that the tower does not look for.
     """
     if not looks_for_patches and getattr(feature, "patches", None) is not None:
-        raise ValueError("Expected `patches` of pixels for the tower resnet with `descriptors` alone. Received: patches that this tower does not look for")
+        raise ValueError("Expected `patches` of pixels for the towers resnet, with `descriptors`, and descriptors alone. Received: patches that this tower does not look for")
     return {
         "value": keras.Input(tuple(feature.spec.shape), dtype=feature.spec.dtype.name, name="value"),
         "mask": keras.Input((None if feature.has_time else 1,), dtype="bool", name="mask"),

@@ -4,6 +4,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cross_modal import tasks, testing, towers
 from cross_modal.data import batches, ingest, learn_features
@@ -105,6 +106,43 @@ def test_score_of_a_model_that_says_always_the_same(dataset, learned):
 
     scores = task.score(Constant(), batches(dataset, "test", task.features, languages, 8))
     assert scores["trained"]["recall@1"] == 0.0
+
+
+@pytest.fixture(scope="module")
+def spaces(task):
+    """Of pictures two towers, of texts one that is in both spaces."""
+    features = {name: task.features[name] for name in ("image", "text")}
+    return dataclasses.replace(task, features=features, towers={"image": (TOWERS["image"], towers.image.mlp), "text": towers.text.bag}, routes=("*->*",))
+
+
+def test_towers_of_several_spaces_keep_the_contract(spaces, batch, dataset):
+    item = next(iter(dataset.items("test").as_numpy_iterator()))
+    testing.check_task(spaces, batch, {f"embed_{name}": [{name: value} for value in item[name]["value"]] for name in spaces.features})
+
+
+def test_vectors_of_several_spaces_stand_side_by_side(spaces, batch):
+    """Each half is one space: of unit length but for the root of 2, and what one of them gets wrong teaches the other nothing."""
+    model = spaces.build()
+    x, y, _ = spaces.example(batch)
+    before = np.asarray(model(x))
+    assert spaces.spaces == 2 and before.shape == (6, 3, 16)
+    for half in (before[..., :8], before[..., 8:]):
+        np.testing.assert_allclose((half**2).sum(-1), 14.3 / 2, rtol=1e-3)
+    learn = {
+        tower: model.get_layer(tower.partition("_")[0]).get_layer(tower).trainable_weights[0].value for name in spaces.features for tower in (f"{name}_tower", f"{name}_tower_2")
+    }
+    with tf.GradientTape() as tape:
+        loss = spaces.objective()["loss"](y, tf.concat([model(x)[..., :8], tf.stop_gradient(before[..., 8:])], 2))
+    moved = {tower for tower, one in tape.gradient(loss, learn).items() if np.abs(tf.convert_to_tensor(one)).max() > 1e-6}
+    assert moved == {"image_tower", "text_tower"}
+
+
+def test_another_number_of_towers_is_told(task):
+    mixed = {"image": (TOWERS["image"],) * 3, "text": (towers.text.bag,) * 2, "audio": TOWERS["audio"]}
+    with pytest.raises(ValueError, match="as many towers for each field, or one, which then is in each of the 3 spaces. Received: 2 for text"):
+        dataclasses.replace(task, towers=mixed)
+    with pytest.raises(ValueError, match="Received: 0 for text"):
+        dataclasses.replace(task, towers={**mixed, "text": ()})
 
 
 def test_a_temperature_that_is_given_stays(task, batch):
