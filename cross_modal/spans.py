@@ -83,6 +83,27 @@ def cut_spans(pieces, first, last):
     return text, start, tf.where(first >= 0, start + tf.strings.length(text, unit="UTF8_CHAR"), -1)
 
 
+def cut_texts(texts, begins, ends, first, last):
+    """Cuts spans out of texts as they are written, not as a model reads them.
+
+    Args:
+        texts: string `(batch,)`.
+        begins: int32 `(batch, time)`, where each subword begins, as `ends`, in bytes; see `Text.places`.
+        ends: where each ends.
+        first: see `best_spans`, as `last`.
+
+    Returns:
+        As `cut_spans`; `start` and `end` are characters of the texts.
+    """
+    there = first >= 0
+    begin, end = (tf.where(there, tf.gather(places, tf.maximum(steps, 0), axis=1, batch_dims=1), 0) for places, steps in ((begins, first), (ends, last)))
+    cut = tf.strings.regex_replace(tf.strings.substr(texts, begin, end - begin), r"[\s\pZ]+$", "")
+    text = tf.strings.regex_replace(cut, r"^[\s\pZ]+", "")
+    before = tf.strings.substr(texts, tf.zeros_like(begin), begin + tf.strings.length(cut) - tf.strings.length(text))
+    start = tf.strings.length(before, unit="UTF8_CHAR")
+    return text, tf.where(there, start, -1), tf.where(there, start + tf.strings.length(text, unit="UTF8_CHAR"), -1)
+
+
 def _bytes(texts):
     """The bytes of texts, int32 `(batch, length)`, -1 after their end."""
     sizes = tf.strings.length(texts)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cross_modal import features, spans
 
@@ -61,6 +63,28 @@ def test_the_likeliest_span_is_in_order_short_and_of_real_steps():
     assert (first[0].numpy(), last[0].numpy()) == (0, 0)
     first, last, _ = spans.best_spans(tf.constant(np.log([[[0.01, 0.9, 0.03, 0.03, 0.03], [0.01, 0.1, 0.1, 0.6, 0.19]]]).astype("float32")), mask[:1], 3)
     assert (first[0].numpy(), last[0].numpy()) == (0, 2)
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("ab 东é\u0301ﬁ①Ａ\u3000\n🎉 one two"), min_size=1, max_size=12), st.integers(0, 20), st.integers(0, 20))
+def test_what_is_cut_stands_in_the_text_as_it_is_written(text, string, first, more):
+    count = len(text.ids(string))
+    first, last = (tf.constant([min(one, count - 1)]) for one in (first, first + more))
+    cut, start, end = spans.cut_texts(tf.constant([string]), *text.places([string]), first, last)
+    found = cut.numpy()[0].decode()
+    assert found == found.strip() and (not count and not found or string[int(start[0]) : int(end[0])] == found)
+    if count and more >= count and not int(first[0]):
+        assert found == string.strip()
+
+
+def test_a_span_is_cut_from_what_somebody_wrote(text):
+    """Of full width, with two spaces, and with a ligature, which a model reads as others do."""
+    strings = ["Ａｄａ  has\u300012\n cats", "(Paris)  ﬁne", "", "東京は日本"]
+    read = features.featurize_batch(text, tf.constant(strings))["value"]
+    first, last = spans.find_spans(text.pieces(read), tf.constant(["has 12", "fine", "Ada", "日本"]))
+    cut, start, end = spans.cut_texts(tf.constant(strings), *text.places(tf.constant(strings)), first, last)
+    assert [one.decode() for one in cut.numpy()] == ["has\u300012", "ﬁne", "", "日本"]
+    assert [(int(a), int(b)) for a, b in zip(start, end)] == [(5, 11), (9, 12), (-1, -1), (3, 5)]
 
 
 def test_half_a_character_is_none():

@@ -58,6 +58,11 @@ class Text(Feature):
         # Made where it is used, as a constant of the graph: made once, it would live in TensorFlow's kernel cache, which `keras.utils.set_random_seed` empties.
         return tf_text.SentencepieceTokenizer(self.model).tokenize(raw)[: self.length]
 
+    def places(self, raw):
+        """Returns where each subword of strings `(batch,)` begins and ends, in bytes, a pair of int32 `(batch, time)` with at least one step; 0 after the last of a string."""
+        _, *places = tf_text.SentencepieceTokenizer(self.model).tokenize_with_offsets(raw)
+        return [tf.pad(tf.cast(one[:, : self.length].to_tensor(), tf.int32), [[0, 0], [0, 1]]) for one in places]
+
     def ids(self, text):
         """Returns the ids of a str, list of int, those past `length` included."""
         return self._processor.encode(text)

@@ -229,7 +229,7 @@ class QuestionAnswering(Task):
 
     # --- answers ---
 
-    def respond(self, model, x, language, reader="answer"):
+    def respond(self, model, x, language, reader="answer", texts=None):
         """Answers questions, as TensorFlow graph code.
 
         Args:
@@ -237,11 +237,12 @@ class QuestionAnswering(Task):
             x: dict of source to `value`, `mask` and `language`, as in `example`.
             language: of answers that are written, int32 `(batch,)`.
             reader: one of `readers`.
+            texts: string `(batch,)`, contexts as they are written, which spans are cut from; None for contexts as `x` has them: characters that are written in several ways in the
+                one of NFKC, and white space as one space.
 
         Returns:
             Dict of `answer`, string `(batch,)`, empty for none, and `probability`, `(batch,)`; of a closed set and of answers that are written also `answers` and `probabilities`
-            `(batch, likely)`, the likeliest first; of spans `start` and `end`, int32 `(batch,)`: characters of the context before the span and up to its end, -1 for none. Of the
-            context as it is read: characters that are written in several ways in the one of NFKC, white space as one space, and cleaned where the feature cleans.
+            `(batch, likely)`, the likeliest first; of spans `start` and `end`, int32 `(batch,)`: characters of the context before the span and up to its end, -1 for none.
         """
         if self.is_written:
             return self._written(model, x, language, reader)
@@ -253,7 +254,10 @@ class QuestionAnswering(Task):
             return {"answer": answers[:, 0], "probability": chances[:, 0], "answers": answers, "probabilities": chances}
         context = x[self.context]
         first, last, chance = spans.best_spans(logits if self.no_answer else tf.concat([logits[:, :, :1] + ABSENT_LOGIT, logits[:, :, 1:]], 2), context["mask"], self.length)
-        text, start, end = spans.cut_spans(self.features[self.context].pieces(tf.where(context["mask"], context["value"], 0)), first, last)
+        if texts is None:
+            text, start, end = spans.cut_spans(self.features[self.context].pieces(tf.where(context["mask"], context["value"], 0)), first, last)
+        else:
+            text, start, end = spans.cut_texts(texts, *self.features[self.context].places(texts), first, last)
         return {"answer": text, "probability": chance, "start": start, "end": end}
 
     def _written(self, model, x, language, reader):
@@ -278,7 +282,8 @@ class QuestionAnswering(Task):
             there = {name: tf.reduce_any(one["mask"], 1) for name, one in x.items()}
             about = [self.context] if self.context else [name for name in self.sources if name != self.question]
             usable = there[self.question] & tf.reduce_any([there[name] for name in about], 0)
-            return {name: _where(usable, value) for name, value in self.respond(model, x, asked).items()}
+            texts = None if self.is_written or self.is_closed else self.features[self.context].clean(raw[self.context], raw[f"{self.context}_language"])
+            return {name: _where(usable, value) for name, value in self.respond(model, x, asked, texts=texts).items()}
 
         signature = {key: STRING for name in self.sources for key in (name, f"{name}_language")} | ({"target_language": STRING} if self.is_written else {})
         return {"answer": Endpoint(answer, signature)}

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from cross_modal import answer_scores, config, decoders, fusion, questions, tasks, testing, towers
 from cross_modal.data import batches, ingest, learn_features
+from cross_modal.serving import ask
 
 TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "question": towers.text.gru, "context": towers.text.gru}
 
@@ -52,6 +54,17 @@ def test_a_closed_set_keeps_the_contract(question_pictures):
 def test_spans_keep_the_contract(reading):
     task = _task(reading, context="context", no_answer=True)
     testing.check_task(task, _batch(task, reading), {"answer": TEXT})
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_spans_are_cut_from_the_text_that_was_given(reading, clean):
+    """Wherever a model that learned nothing points to; where the feature folds case, to the text after that."""
+    task = _task(reading, context="context", length=64)
+    task = dataclasses.replace(task, features={name: type(one)(**{**one.config(), "fold_case": clean}) for name, one in task.features.items()})
+    texts = ["Ａｄａ  has\u300012\n cats 🎉", "Ben", "東京は  日本の首都です", "ﬁne"]
+    said = ask(task.endpoints(task.build())["answer"], [{"question": "who?", "context": text} for text in texts])
+    for text, answer, start, end in zip(texts, said["answer"], said["start"], said["end"]):
+        assert 0 <= start <= end and (text.casefold() if clean else text)[start:end] == answer.decode()
 
 
 def test_written_answers_keep_the_contract(reading):
