@@ -221,10 +221,10 @@ def _optimizer(given, settings):
 
 
 def _teacher(task, given):
-    try:
-        return Teacher(task=task, **given)
-    except TypeError as error:
-        raise ValueError(f"Expected `teacher` to hold run, weight, temperature and languages. Received: {', '.join(map(str, given))}") from error
+    if not isinstance(given, dict) or "run" not in given or not set(given) <= {"run", "weight", "temperature", "languages"}:
+        words = given if isinstance(given, str) else ", ".join(map(str, given))
+        raise ValueError(f"Expected `teacher` to hold run, weight, temperature and languages. Received: {words}")
+    return Teacher(task=task, **given)
 
 
 def _checkpoint(run, epoch):
