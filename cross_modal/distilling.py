@@ -9,6 +9,18 @@ import tensorflow as tf
 from cross_modal.features.saved import load_features
 
 _NAME = "teacher.{}"  # In a batch, a field as the teacher reads it.
+_KINDS = {"run": (str, pathlib.Path), "weight": (int, float), "temperature": (int, float), "languages": dict}
+
+
+def make_teacher(task, given):
+    """Returns the `Teacher` of a task that `training.teacher` of run.yaml describes; raises ValueError as that does, and where it describes none."""
+    given = given if isinstance(given, dict) else {"run": given}
+    if "run" not in given or not set(given) <= set(_KINDS):
+        raise ValueError(f"Expected `teacher` to hold run, weight, temperature and languages. Received: {', '.join(map(str, given))}")
+    wrong = {key: one for key, one in given.items() if not isinstance(one, _KINDS[key])}
+    if wrong:
+        raise ValueError(f"Expected `teacher` to hold the folder of a run, numbers for weight and temperature, and under languages tags of fields. Received: {wrong}")
+    return Teacher(task=task, **given)
 
 
 class Teacher:
@@ -55,7 +67,7 @@ class Teacher:
         unknown = set(dict(languages)) - set(self.fields)
         if unknown:
             raise ValueError(f"Expected `languages` of fields that the teacher reads: {', '.join(self.fields)}. Received: {', '.join(sorted(unknown))}")
-        self.drawn_first = {_NAME.format(name): tuple(tags) for name, tags in dict(languages).items()}
+        self.drawn_first = {_NAME.format(name): (tags,) if isinstance(tags, str) else tuple(tags) for name, tags in dict(languages).items()}
         places = [self.languages.names.index(tag) if tag in self.languages.names else 0 for tag in task.languages.names]
         self._places = np.array(places, np.int32)  # Of the languages of the task among those of the teacher.
 

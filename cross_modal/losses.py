@@ -28,7 +28,7 @@ class Contrastive(keras.losses.Loss):
     Args:
         routes: square of weights, `routes[a][b]`: how much the route between kinds `a` and `b` counts, 0 where they are not trained together; symmetric.
         kind: see the table.
-        spaces: number of spaces, each of which learns as if it were alone: the loss is the sum of theirs.
+        spaces: number of spaces; the loss is the sum of what it is in each.
 
     Returns:
         `call` returns float `(batch,)`, whose mean is the weighted mean of the loss over all rows that have a right answer.

@@ -15,7 +15,8 @@ from cross_modal import transfer
 from cross_modal.callbacks import SCHEDULES, Freeze, LateDropout, Schedule
 from cross_modal.compiling import precision_for
 from cross_modal.data import batches
-from cross_modal.distilling import Teacher
+from cross_modal.distilling import make_teacher
+from cross_modal.towers.tower import check_patches
 
 _STATE = "checkpoints/state.json"
 _BEST = "checkpoints/best.weights.h5"
@@ -112,7 +113,7 @@ def fit(
     if paces:
         transfer.set_paces(model, paces)
 
-    taught = _teacher(task, teacher) if teacher else None
+    taught = make_teacher(task, teacher) if teacher else None
 
     def data(split, seed, start=0, cache=cache):
         sorted_by = {"bucket_by": bucket_by, "tokens": batch_tokens} if seed is not None else {}
@@ -190,9 +191,11 @@ def _build(task, precision):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        return task.build()
+        model = task.build()
     finally:
         keras.config.set_dtype_policy(before)
+    check_patches(model, task.features)
+    return model
 
 
 def _average_statistics(model, x, ema):
@@ -218,13 +221,6 @@ def _optimizer(given, settings):
     except (ValueError, TypeError) as error:
         known = sorted(key for key, one in vars(keras.optimizers).items() if isinstance(one, type) and issubclass(one, keras.optimizers.Optimizer) and key != "Optimizer")
         raise ValueError(f"Expected `optimizer` to be one of {', '.join(known)}, or a dict of name and its arguments. Received: optimizer={given!r} ({error})") from error
-
-
-def _teacher(task, given):
-    if not isinstance(given, dict) or "run" not in given or not set(given) <= {"run", "weight", "temperature", "languages"}:
-        words = given if isinstance(given, str) else ", ".join(map(str, given))
-        raise ValueError(f"Expected `teacher` to hold run, weight, temperature and languages. Received: {words}")
-    return Teacher(task=task, **given)
 
 
 def _checkpoint(run, epoch):

@@ -5,6 +5,7 @@ import difflib
 import fnmatch
 import json
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -52,9 +53,9 @@ def start_from(model, runs, features=(), languages=()):
                 raise ValueError(f"Expected a part of {whose}: {', '.join(sorted(some))}. Received: {wanted}")
         saved = pathlib.Path(folder) / "features.json"
         saved = json.loads(saved.read_text(encoding="utf-8")) if saved.exists() else {"features": {}, "languages": []}
-        field, sizes = name.removesuffix("_tower"), {one.shape[0] for one in here[name].weights if len(one.shape) == 2}
+        field, sizes = _field_of(name), {one.shape[0] for one in here[name].weights if len(one.shape) == 2}
         if field in features:
-            _check_subwords(saved, folder, (there or name).removesuffix("_tower"), features[field])
+            _check_subwords(saved, folder, _field_of(there or name), features[field])
         for read, feature in features.items() if field not in features else ():  # What no field is named after may read those that it has as many rows as subwords for.
             if getattr(feature, "vocab_size", None) in sizes:
                 _check_subwords(saved, folder, read, feature)
@@ -106,9 +107,9 @@ def _tagged(part):
 
 def _from_words(parts, name, paths, features):
     """Lets the embedding of a tower begin with word vectors, at the size that its numbers had."""
-    feature = features.get(name.removesuffix("_tower"))
+    feature = features.get(_field_of(name))
     if name not in parts or not hasattr(feature, "ids"):
-        known = [part for part in parts if hasattr(features.get(part.removesuffix("_tower")), "ids")]
+        known = [part for part in parts if hasattr(features.get(_field_of(part)), "ids")]
         raise ValueError(f"Expected a tower for texts to start from word vectors: {', '.join(known) or 'there is none'}. Received: {name}")
     vectors, known = piece_vectors(feature, [WordVectors.load(path) for path in paths])
     found = [weight for weight in parts[name].weights if tuple(weight.shape) == vectors.shape]
@@ -117,10 +118,12 @@ def _from_words(parts, name, paths, features):
         raise ValueError(
             f"Expected word vectors of the size of the embedding of {name}: {', '.join(map(str, sizes)) or 'none'}. Received: {vectors.shape[1]}, of {', '.join(map(str, paths))}"
         )
-    start = keras.ops.convert_to_numpy(found[0])
-    vectors = vectors * (start.std() / max(float(vectors[known].std()), 1e-9)) if known.any() else vectors
-    found[0].assign(np.where(known[:, None], vectors, start))
-    return {"part": name, "run": ", ".join(map(str, paths)), "copied": [found[0].path], "reshaped": [], "skipped": [], "numbers": int(known.sum()) * vectors.shape[1]}
+    for weight in found:  # More than one where a field has several towers.
+        start = keras.ops.convert_to_numpy(weight)
+        scaled = vectors * (start.std() / max(float(vectors[known].std()), 1e-9)) if known.any() else vectors
+        weight.assign(np.where(known[:, None], scaled, start))
+    numbers = len(found) * int(known.sum()) * vectors.shape[1]
+    return {"part": name, "run": ", ".join(map(str, paths)), "copied": [weight.path for weight in found], "reshaped": [], "skipped": [], "numbers": numbers}
 
 
 def piece_vectors(feature, given):
@@ -153,6 +156,11 @@ def piece_vectors(feature, given):
 def _parts(model):
     """The layers in a model that have weights, by name; of several the outermost."""
     return {one.name: one for one in reversed(list(model._flatten_layers())) if one.weights}
+
+
+def _field_of(part):
+    """The field whose tower, or one of whose towers or spaces, a part of a model is named to be."""
+    return re.sub(r"_(tower|space)(_\d+)?$", "", part)
 
 
 def _check_subwords(saved, folder, name, feature):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from cross_modal import tasks, towers, training
 from cross_modal.config import save_run
 from cross_modal.data import batches
-from cross_modal.distilling import Teacher
+from cross_modal.distilling import Teacher, make_teacher
 from cross_modal.features import Label, Language
 
 TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4,)), "text": towers.text.bag}
@@ -77,7 +77,12 @@ def test_what_cannot_teach_is_told(learned, run, tmp_path):
     with pytest.raises(ValueError, match="without the option every_pattern"):
         Teacher(run, dataclasses.replace(_task(learned, "image", "text"), every_pattern=True))
     with pytest.raises(ValueError, match="`teacher` to hold run, weight, temperature and languages. Received: run, weigth"):
-        training._teacher(task, {"run": run, "weigth": 1.0})
+        make_teacher(task, {"run": run, "weigth": 1.0})
+    wrong = [({"weight": 1.0}, "Received: weight"), (5, "{'run': 5}"), ({"run": run, "weight": "high"}, "{'weight': 'high'}"), ({"run": run, "languages": None}, "None}")]
+    for given, words in wrong:
+        with pytest.raises(ValueError, match=f"Expected `teacher` to hold .*{words}"):
+            make_teacher(task, given)
+    assert make_teacher(task, str(run)).weight == 0.5 and make_teacher(task, {"run": run, "languages": {"text": "en"}}).drawn_first == {"teacher.text": ("en",)}
     other = dataclasses.replace(task, features={**task.features, "parity": Label(["a", "b"])})
     with pytest.raises(ValueError, match="Expected the classes a, b of parity. Received: even, odd"):
         Teacher(run, other)

@@ -33,7 +33,7 @@ LEVELS = [
         "encoding",
         "probing",
     },
-    {"config", "cli", "samples", "questions", "testing", "tuning", "demo", "__main__", "__init__"},
+    {"arguments", "config", "cli", "samples", "questions", "testing", "tuning", "demo", "__main__", "__init__"},
 ]
 
 

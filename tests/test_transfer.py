@@ -50,6 +50,22 @@ def test_towers_of_one_task_start_another(learned, run):
     assert report[0]["numbers"] == sum(one.size for one in _weights(model, "image"))
 
 
+def test_several_towers_of_a_field_start_each_by_itself(learned, run):
+    """Whole spaces, by their names or, as many as the other run has, by the field; never a tower here and its projection there."""
+    one = _made(learned, "alignment")
+    two = dataclasses.replace(one, towers={"image": (towers.image.mlp, one.towers["image"]), "text": one.towers["text"]})
+    theirs = keras.models.load_model(run / "model.keras")
+    model = two.build()
+    transfer.start_from(model, {"text": run, "image_space_2": f"{run}#image"}, two.features)
+    for part, there in (("text_space", "text"), ("image_space_2", "image")):
+        for a, b in zip(_weights(model, part), _weights(theirs, there), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert (_weights(model, "text_space_2")[0] != _weights(theirs, "text")[0]).any()
+    with pytest.raises(ValueError, match="read the same subwords as here"):
+        other = {**two.features, "text": features.Text(features.learn_subwords(["quite other texts"] * 3, 300))}
+        transfer.start_from(dataclasses.replace(two, features=other).build(), {"text_space_2": f"{run}#text"}, other)
+
+
 def test_what_has_another_shape_stays_and_is_told(learned, run):
     task = _made(learned, "generation", widths=(4, 6))
     model = task.build()
@@ -131,6 +147,22 @@ def test_word_vectors_start_an_embedding(learned, tmp_path):
     changed = np.flatnonzero((before != after).any(axis=1))
     assert set(changed.tolist()) == pieces and row["numbers"] == 6 * len(pieces) and row["copied"]
     assert after[changed].std() == pytest.approx(before.std(), rel=0.01)
+
+
+def test_word_vectors_start_all_towers_of_a_field(learned, tmp_path):
+    task = _made(learned, "alignment", dim=16)
+    task = dataclasses.replace(task, towers={**task.towers, "text": (towers.text.bag,) * 2})
+    given = _vectors(["zwei", "drei", "two", "three"], 16)
+    given.save(tmp_path / "words.vec")
+    model, plain = task.build(), task.build()
+    expected, known = transfer.piece_vectors(task.features["text"], [given])
+    transfer.start_from(model, {"text": tmp_path / "words.vec"}, task.features)
+    transfer.start_from(plain, {"text_tower_2": tmp_path / "words.vec"}, task.features)
+    for one, towers_of in ((model, ("text_tower", "text_tower_2")), (plain, ("text_tower_2",))):
+        for tower in towers_of:
+            embedding = _weights(one, tower)[0][known]
+            cosines = (embedding * expected[known]).sum(1) / np.linalg.norm(embedding, axis=1) / np.linalg.norm(expected[known], axis=1)
+            np.testing.assert_allclose(cosines, 1.0, atol=1e-5)
 
 
 def test_pieces_of_words_by_hand(learned):

@@ -40,6 +40,6 @@ def answer(options):
     for text, language in questions or ((line, options.source) for line in lines_of([])):
         said = ask(endpoint, [{**about, task.question: text, f"{task.question}_language": language, "target_language": options.to}])
         row = {name: plain(name, value[0]) for name, value in said.items()}
-        print(json.dumps({task.question: text, **row}, ensure_ascii=False) if options.json else row["answer"], flush=True)
+        print(json.dumps({task.question: text, **row}, ensure_ascii=False) if options.json else " ".join(row["answer"].split()), flush=True)
         if not row["answer"] and not options.json:
             print(f"{text or 'an empty question'}: no answer", file=sys.stderr)

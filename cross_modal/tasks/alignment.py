@@ -29,7 +29,8 @@ class Alignment(Task):
         features: dict of field to `Feature`.
         languages: `Language`.
         towers: dict of field to tower, a function `(feature, dim, name, languages) -> keras.Model`; or to several, of which the first of each field learn a space of their own, and
-            the second, and so on, and a vector is what it is in all of these, side by side: what each knows counts the same. A field of one tower has one like it in each space.
+            the second, and so on, and a vector is what it is in all of these, side by side: what each knows counts the same. A field of one tower has one like it in each space
+            (one that wraps a `keras.Model`: the same). What spaces share is the scale, where it is learned.
         views: dict of field to the number of views of an item in a batch; 1 where it is not named.
         always: kinds of view, such as `text:en`, that are drawn before others of their field. Pictures that are to learn from their English names alone, among
             names in ninety languages, would else hardly ever see one.
@@ -150,18 +151,23 @@ class Alignment(Task):
         return keras.Model(inputs, scale(views), name="alignment")
 
     def _encoder(self, name, feature):
-        """A tower with pooling and projection, or several side by side: one field to unit vectors `(batch, spaces * embedding)`."""
+        """One field to unit vectors `(batch, spaces * embedding)`, those of all spaces side by side."""
         given = self.towers[name] if isinstance(self.towers[name], (list, tuple)) else (self.towers[name],)
-        inputs, spaces = None, []
-        for space, make in enumerate(given * self.spaces if len(given) == 1 else given):
-            tower = make(feature, self.dim, f"{name}_tower_{space + 1}" if space else f"{name}_tower", languages=len(self.languages.names))
-            inputs = inputs or {key: keras.Input(value.shape[1:], dtype=value.dtype, name=key) for key, value in tower.input.items()}
-            outputs = tower(inputs)
-            x = AttentionPooling()(outputs["states"], outputs["mask"])
-            x = layers.LayerNormalization()(layers.Dropout(self.dropout)(x))
-            spaces.append(layers.UnitNormalization(dtype="float32")(layers.Dense(self.embedding)(x)))
-        x = ops.concatenate(spaces, axis=1) / self.spaces**0.5 if len(spaces) > 1 else spaces[0]
-        return keras.Model(inputs, x, name=name)
+        if self.spaces == 1:
+            return self._projected(given[0], feature, f"{name}_tower", name)
+        given = given * self.spaces if len(given) == 1 else given
+        spaces = [self._projected(make, feature, _numbered(f"{name}_tower", space), _numbered(f"{name}_space", space)) for space, make in enumerate(given)]
+        inputs = {key: keras.Input(value.shape[1:], dtype=value.dtype, name=key) for key, value in spaces[0].input.items()}
+        return keras.Model(inputs, ops.concatenate([space(inputs) for space in spaces], axis=1) / self.spaces**0.5, name=name)
+
+    def _projected(self, make, feature, tower, name):
+        """A tower with pooling and projection, to unit vectors `(batch, embedding)`."""
+        tower = make(feature, self.dim, tower, languages=len(self.languages.names))
+        inputs = {key: keras.Input(value.shape[1:], dtype=value.dtype, name=key) for key, value in tower.input.items()}
+        outputs = tower(inputs)
+        x = AttentionPooling()(outputs["states"], outputs["mask"])
+        x = layers.LayerNormalization()(layers.Dropout(self.dropout)(x))
+        return keras.Model(inputs, layers.UnitNormalization(dtype="float32")(layers.Dense(self.embedding)(x)), name=name)
 
     def example(self, batch):
         x = {name: {key: batch[name][key] for key in ("value", "mask", "language")} for name in self.features}
@@ -256,6 +262,10 @@ class Alignment(Task):
             return {"embedding": encoder({**x, "language": self.languages.featurize(raw[f"{name}_language"])}, training=False)}
 
         return Endpoint(embed, {name: STRING, f"{name}_language": STRING})
+
+
+def _numbered(name, space):
+    return f"{name}_{space + 1}" if space else name
 
 
 def _fitting(kinds, pattern):

@@ -91,14 +91,14 @@ def resnet(feature, dim, name, languages=1, widths=(32, 64, 128, 256), depth=2, 
         `keras.Model` from `value, mask, language` to `states` `(batch, cells, dim)`, row by row, and `mask` `(batch, cells)`.
 
     Raises:
-        ValueError: if the picture is too small to be halved that often, or the feature has `patches` and there are no `descriptors` to look for them.
+        ValueError: if the picture is too small to be halved that often.
 
     Source:
         He et al. (2016), "Identity Mappings in Deep Residual Networks", section 3; He et al. (2019), "Bag of Tricks for Image Classification", section 4, for the pooled shortcut.
     """
     _check_size(feature, len(widths) - 1 + math.ceil(math.log2(stem)))
     # --- inputs ---
-    inputs = tower_inputs(feature, looks_for_patches=descriptors > 0)
+    inputs = tower_inputs(feature)
 
     # --- body ---
     x = layers.Conv2D(widths[0], 2 * stem + 1, strides=stem, padding="same", use_bias=False)(inputs["value"])
@@ -186,7 +186,7 @@ def descriptors(feature, dim, name, languages=1, widths=(512,), dropout=0.2):
     if feature.spec.shape.rank not in (1, 3):
         raise ValueError(f"Expected a feature of descriptors (units: descriptors) or of pixels for the tower descriptors of {name}. Received: {type(feature).__name__}")
     # --- inputs ---
-    inputs = tower_inputs(feature, looks_for_patches=True)
+    inputs = tower_inputs(feature)
 
     # --- body ---
     x = _described(feature, inputs) if feature.spec.shape.rank == 3 else layers.Activation("linear")(inputs["value"])  # Which brings them to the precision of the model.

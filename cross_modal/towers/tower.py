@@ -1,29 +1,43 @@
 """What every tower takes in."""
 
 import keras
+import numpy as np
+
+from cross_modal.layers import Descriptors
 
 
-def tower_inputs(feature, looks_for_patches=False):
+def tower_inputs(feature):
     """Makes the three inputs of a tower.
 
     Args:
         feature: `Feature` of the field.
-        looks_for_patches: whether the tower makes something of the `patches` of an `Image`.
 
     Returns:
         Dict of `value`, `(batch, time, ...)` or `(batch, ...)` after `feature.spec`; `mask`, bool `(batch, time)`, or `(batch, 1)` for a feature
         without time; and `language`, int32 `(batch,)`.
-
-    Raises:
-        ValueError: if the feature has `patches` that the tower does not look for.
     """
-    if not looks_for_patches and getattr(feature, "patches", None) is not None:
-        raise ValueError("Expected `patches` of pixels for the towers resnet, with `descriptors`, and descriptors alone. Received: patches that this tower does not look for")
     return {
         "value": keras.Input(tuple(feature.spec.shape), dtype=feature.spec.dtype.name, name="value"),
         "mask": keras.Input((None if feature.has_time else 1,), dtype="bool", name="mask"),
         "language": keras.Input((), dtype="int32", name="language"),
     }
+
+
+def check_patches(model, features):
+    """Raises ValueError where features have `patches` that no tower of a model looks for.
+
+    Args:
+        model: `keras.Model` that a task has built of the features.
+        features: dict of field to `Feature`.
+    """
+    known = [layer.get_weights()[0] for layer in model._flatten_layers() if isinstance(layer, Descriptors) and layer.patches]
+    for name, feature in features.items():
+        patches = getattr(feature, "patches", None)
+        if patches is not None and not any(np.array_equal(one, patches[0]) for one in known):
+            raise ValueError(
+                f"Expected a tower that looks for the `patches` of {name}: resnet with `descriptors`, or descriptors. Received: none that does. Change towers.{name}, or leave"
+                f" out features.{name}.patches"
+            )
 
 
 def inputs_like(fields):

@@ -64,7 +64,7 @@ def test_spans_are_cut_from_the_text_that_was_given(reading, clean):
     texts = ["Ａｄａ  has\u300012\n cats 🎉", "Ben", "東京は  日本の首都です", "ﬁne"]
     said = ask(task.endpoints(task.build())["answer"], [{"question": "who?", "context": text} for text in texts])
     for text, answer, start, end in zip(texts, said["answer"], said["start"], said["end"]):
-        assert 0 <= start <= end and (text.casefold() if clean else text)[start:end] == answer.decode()
+        assert (text.casefold() if clean else text)[start:end] == answer.decode() if answer else start == end == -1
 
 
 def test_written_answers_keep_the_contract(reading):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cross_modal import features, testing, towers
+from cross_modal.towers.tower import check_patches
 
 
 def _png(seed):
@@ -31,7 +32,7 @@ def test_keeps_its_contract(tower):
 
 
 def test_kinds_of_patches_are_looked_for():
-    """By `resnet` with `descriptors`, in the state that these make; other towers tell that they look for none."""
+    """By `resnet` with `descriptors`, in the state that these make, and by `descriptors`."""
     kinds = [features.learn_patches([_png(0), _png(1)], 3, seed) for seed in (0, 1)]
     feature = features.Image((8, 20), 1, **kinds[0])
     tower = functools.partial(towers.image.resnet, widths=(4, 8), depth=1, descriptors=4)
@@ -43,9 +44,16 @@ def test_kinds_of_patches_are_looked_for():
     apart = np.abs(np.asarray(one(x)["states"]) - np.asarray(two(x)["states"])).max(axis=(0, 2))
     assert apart[-1] > 1e-3 and not apart[:-1].any()
     testing.check_tower(functools.partial(towers.image.descriptors, widths=(4,)), feature, [_png(0), _png(1)])
-    for other in (functools.partial(towers.image.resnet, widths=(4, 8)), towers.image.mlp, towers.image.pretrained):
-        with pytest.raises(ValueError, match="`patches` of pixels for the towers resnet, with `descriptors`, and descriptors alone"):
-            other(feature, 8, "image")
+
+
+def test_patches_that_no_tower_looks_for_are_told():
+    one, two = (features.Image((8, 20), 1, **features.learn_patches([_png(0), _png(1)], 3, seed)) for seed in (0, 1))
+    looking, other = functools.partial(towers.image.resnet, widths=(4, 8), depth=1, descriptors=4), functools.partial(towers.image.resnet, widths=(4, 8), depth=1)
+    check_patches(looking(one, 8, "image"), {"image": one, "small": features.Image((8, 20), 1)})
+    check_patches(towers.image.descriptors(one, 8, "image"), {"image": one})
+    for model, given in ((other(one, 8, "image"), {"photo": one}), (looking(one, 8, "image"), {"image": one, "photo": two})):
+        with pytest.raises(ValueError, match="looks for the `patches` of photo: .* Change towers.photo, or leave out features.photo.patches"):
+            check_patches(model, given)
 
 
 @pytest.fixture(scope="module")
