@@ -157,6 +157,8 @@ def search(endpoints, gallery, field, value, language=UNDETERMINED, k=10):
     Returns:
         List of `(place in the gallery, cosine)`, best first.
     """
+    if k < 1:
+        raise ValueError(f"Expected `k` of at least 1. Received: k={k}")
     query = ask(embedder(endpoints, field), [{field: value, f"{field}_language": language}])["embedding"]
     cosines, places = gallery.index.search(np.ascontiguousarray(query, np.float32), min(k, len(gallery.ids)))
     return [(int(place), float(cosine)) for place, cosine in zip(places[0], cosines[0]) if place >= 0]

@@ -70,12 +70,15 @@ class ServedModel(kserve.Model):
         for one in request.inputs:
             if one.datatype != "BYTES":
                 raise InvalidInput(f"Expected inputs of datatype BYTES. Received: {one.name} of {one.datatype}")
-            values = one.as_numpy().ravel().tolist()
+            try:
+                values = one.as_numpy().ravel().tolist()
+            except ValueError as error:
+                raise InvalidInput(f"Expected as many values of {one.name} as its shape says, {one.shape}. Received: {error}") from error
             given[one.name] = [{"b64": value} for value in values] if (one.parameters or {}).get("content_type") == "base64" else values
         outputs = await self._ask(name, self._by_columns(name, given))
         made = []
         for key, value in outputs.items():
-            kind, encoded = "BYTES" if value.dtype == object else {"f": "FP32", "i": "INT64"}[value.dtype.kind], key.endswith("_bytes")
+            kind, encoded = _kind(value.dtype), key.endswith("_bytes")
             value = np.array([base64.b64encode(one) for one in value], object) if encoded else value
             output = kserve.InferOutput(key, list(value.shape), kind, parameters={"content_type": "base64"} if encoded else None)
             output.set_data_from_numpy(value if kind == "BYTES" else value.astype({"FP32": np.float32, "INT64": np.int64}[kind]), binary_data=False)
@@ -88,12 +91,11 @@ class ServedModel(kserve.Model):
     def get_output_types(self):
         specs = self._endpoint(_DEFAULT).compiled.structured_outputs
         return [
-            {"name": name, "datatype": "BYTES" if spec.dtype == tf.string else "FP32", "shape": [-1 if size is None else size for size in spec.shape]}
-            for name, spec in specs.items()
+            {"name": name, "datatype": _kind(np.dtype(spec.dtype.as_numpy_dtype)), "shape": [-1 if size is None else size for size in spec.shape]} for name, spec in specs.items()
         ]
 
     def _endpoint(self, name):
-        if name not in self.endpoints:
+        if not isinstance(name, str) or name not in self.endpoints:
             raise InvalidInput(f"Expected signature_name to be one of {', '.join(sorted(self.endpoints))}. Received: {name!r}")
         return self.endpoints[name]
 
@@ -154,7 +156,11 @@ class _Batcher:
             while self.waiting and (not taken or rows + _count(self.waiting[0][0]) <= self.max_rows):
                 taken.append(self.waiting.pop(0))
                 rows += _count(taken[-1][0])
-            for (_, answer), result in zip(taken, await run(_answer_all, self.endpoint, [columns for columns, _ in taken])):
+            try:
+                results = await run(_answer_all, self.endpoint, [columns for columns, _ in taken])
+            except Exception as error:  # Those that come next are answered.
+                results = [error] * len(taken)
+            for (_, answer), result in zip(taken, results):
                 if not answer.done():  # The client may have gone.
                     answer.set_exception(result) if isinstance(result, Exception) else answer.set_result(result)
         self.task = None
@@ -182,17 +188,24 @@ def _explained(endpoint, columns, error):
             _call(endpoint, {key: values[place : place + 1] for key, values in columns.items()})
         except tf.errors.InvalidArgumentError as found:
             return InvalidInput(f"Expected values that can be decoded. Received in row {place}: {_said(found.message)}")
+        except Exception as found:
+            return found
     return error
 
 
 def _said(message):
     """What an operation says, without where in the graph it stands."""
     lines = [line.strip() for line in re.sub(r"{{.*?}} ", "", message).splitlines()]
-    return next(line for line in lines if line and not line.startswith(("Graph execution error", "Detected at", "File ", "[[")))[:300]
+    return next((line for line in lines if line and not line.startswith(("Graph execution error", "Detected at", "File ", "[["))), message)[:300]
 
 
 def _call(endpoint, columns):
     return {key: value.numpy() for key, value in endpoint(**{key: tf.constant(values, tf.string) for key, values in columns.items()}).items()}
+
+
+def _kind(dtype):
+    """What the Open Inference Protocol calls a type."""
+    return "BYTES" if dtype.kind == "O" else {"f": "FP32", "i": "INT64"}[dtype.kind]
 
 
 def _count(columns):

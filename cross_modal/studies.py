@@ -37,6 +37,7 @@ def language_matrix(task, dataset, run, field="text", languages=(), split="test"
     Raises:
         ValueError: if the field lacks a language, has fewer than two, or none with items to train on or to ask, or the folder is of other languages or another field.
     """
+    _check_seeds(seeds)
     field_tags = dataset.fields[field].languages if field in dataset.fields else ()
     languages = list(languages) or list(field_tags)
     if len(languages) < 2 or not set(languages) <= set(field_tags):
@@ -95,6 +96,7 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
     Raises:
         ValueError: if the dataset lacks the label, or it has no class with as many items, or there is nothing to start from, or the folder is of another label.
     """
+    _check_seeds(seeds)
     dataset.check_label(label)
     if not start_from:
         raise ValueError("Expected `start_from`, what the models with transfer start with, such as {'text': 'saved_models/first'}. Received: none")
@@ -121,6 +123,11 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
                 row["interval"] = np.clip(scipy.stats.t.interval(0.95, seeds - 1, row["merit"], scipy.stats.sem(merits)), 0.0, 1.0).tolist()
             rows.append(row)
     return rows
+
+
+def _check_seeds(seeds):
+    if seeds < 1:
+        raise ValueError(f"Expected `seeds` of at least 1. Received: seeds={seeds}")
 
 
 class _Kept:

@@ -12,7 +12,6 @@ import keras_tuner
 from cross_modal import config as configuring
 from cross_modal import evaluation, report, training
 from cross_modal.data import Dataset
-from cross_modal.features.saved import holds_run
 
 _MARK, _TABLE, _TRIALS = "tune.json", "tune.csv", "trials"
 _DRAWS = 100  # Of values that may all have been tried.
@@ -45,8 +44,13 @@ def tune(config, run, minutes=30.0, trials=20, between=(), choose=(), progress=T
     """
     run, between, choose = pathlib.Path(run), dict(between), dict(choose)
     if not (between or choose):
-        rate, dim = config["training"]["learning_rate"], config["options"].get("dim")
-        between, choose = {"training.learning_rate": [rate / 10, rate * 3]}, {"options.dim": [dim // 2, dim, dim * 2]} if dim else {}
+        key = _learning_rate(config)
+        rate, dim = _value(config, key), config["options"].get("dim")
+        if not isinstance(rate, (int, float)):
+            raise ValueError(f"Expected {key} to be a number to search around. Received: {rate!r}")
+        between, choose = {key: [rate / 10, rate * 3]}, {"options.dim": [dim // 2, dim, dim * 2]} if dim else {}
+    if (dead := "training.learning_rate") in {**between, **choose} and _learning_rate(config) != dead:
+        raise ValueError(f"Expected {_learning_rate(config)}, which counts in place of {dead}. Received: {dead}")
     if trials < 1:
         raise ValueError(f"Expected at least one trial. Received: trials={trials}")
     if not Dataset(config["dataset"]).splits.get("validation"):
@@ -153,6 +157,12 @@ def _space(config, between, choose):
     return space
 
 
+def _learning_rate(config):
+    """The key of the learning rate that counts."""
+    optimizer = config["training"]["optimizer"]
+    return "training.optimizer.learning_rate" if isinstance(optimizer, dict) and "learning_rate" in optimizer else "training.learning_rate"
+
+
 def _value(config, key):
     """The value of a key; None for one of a feature that is not given."""
     *outer, last = key.split(".")
@@ -180,8 +190,8 @@ def _claim(run, search):
     mark, words = run / _MARK, json.dumps(search)
     if mark.exists() and mark.read_text(encoding="utf-8") != words:
         raise ValueError(f"Expected a folder without another search. Received: {run}, of other keys or settings. Give another --run, or delete it.")
-    if not mark.exists() and holds_run(run):
-        raise ValueError(f"Expected a folder without a run. Received: {run}. Give another --run.")
+    if not mark.exists() and run.exists() and any(run.iterdir()):  # What is in it would be taken for what an earlier trial made.
+        raise ValueError(f"Expected a new folder. Received: {run}, in which something is. Give another --run.")
     run.mkdir(parents=True, exist_ok=True)
     mark.write_text(words, encoding="utf-8")
 

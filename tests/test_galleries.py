@@ -50,6 +50,8 @@ def test_search_by_hand(tmp_path):
     with pytest.raises(ValueError, match="a gallery that this model embedded. Received: .*of a, of another one"):
         galleries.load_gallery(folder, "b")
     assert galleries.build_gallery(ENDPOINTS, Few(), "test", "text", "de").values == [b"80"]
+    with pytest.raises(ValueError, match="`k` of at least 1. Received: k=0"):
+        galleries.search(ENDPOINTS, gallery, "text", "40", k=0)
 
 
 def test_what_is_not_there_is_told(tmp_path):

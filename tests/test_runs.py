@@ -7,6 +7,7 @@ import pytest
 
 from cross_modal import cli
 from cross_modal.cli import runs
+from cross_modal.features import Language
 
 SETTINGS = [
     "features={text: {vocab_size: 400, length: 16}, parity: {}}", "towers.text.kind=bag", "options.dim=4", "training={epochs: 1, steps_per_epoch: 1, batch_size: 8}",
@@ -32,18 +33,29 @@ def test_what_is_set_right_is_trained_under_the_same_name(dataset, tmp_path, cap
 def test_a_folder_with_a_model_is_left_as_it_is(dataset, tmp_path, capsys):
     """As Python makes one, without a run.yaml."""
     (tmp_path / "model.keras").write_bytes(b"a model")
-    for verb in ("train", "tune"):
+    for verb, words in (("train", "a folder without a run"), ("tune", "Expected a new folder")):
         assert cli.main([verb, *asked(dataset, tmp_path)[1:]]) == 1
-        assert "a folder without a run" in capsys.readouterr().err and not (tmp_path / "run.yaml").exists()
+        assert words in capsys.readouterr().err and not (tmp_path / "run.yaml").exists()
 
 
-def test_a_run_goes_on_for_longer_and_with_nothing_else(run, capsys):
+def test_a_run_goes_on_for_longer_and_with_nothing_else(run, tmp_path, capsys):
     assert cli.main(["train", "--run", str(run), "--resume", "--set", "training.learning_rate=1.0"]) == 1
     assert "nothing beside --resume but --set training.epochs=NUMBER" in capsys.readouterr().err
     before = (run / "run.yaml").read_text()
     assert cli.main(["train", "--run", str(run), "--resume", "--set", "training.epochs=many"]) == 1
     assert "Expected training.epochs to be a number. Received: 'many'" in capsys.readouterr().err and (run / "run.yaml").read_text() == before
-    assert cli.main(["train", "--run", str(run), "--resume", "--set", "training.epochs=2"]) == 0
+    copy = shutil.copytree(run, tmp_path / "tuned")
+    shutil.rmtree(copy / "checkpoints")
+    assert cli.main(["train", "--run", str(copy), "--resume", "--set", "training.epochs=2"]) == 1
+    assert "a run with its checkpoints to go on from. Received:" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    stale = [run / "metrics.json", run / "predictions-test.jsonl"]
+    for path in stale:
+        path.write_text('{"test": {}}')
+    assert cli.main(["train", "--run", str(run), "--resume", "--no-baseline"]) == 0
+    assert all(path.exists() for path in stale), "it is the same model"
+    assert cli.main(["train", "--run", str(run), "--resume", "--no-baseline", "--set", "training.epochs=2"]) == 0
+    assert "test" not in json.loads((run / "metrics.json").read_text()) and not stale[1].exists()
     assert len((run / "history.csv").read_text().splitlines()) == 3 and "epochs: 2" in (run / "run.yaml").read_text()
 
 
@@ -57,7 +69,9 @@ def test_scores_of_another_dataset_stand_apart(run, dataset, tmp_path, capsys, m
     other.unlink()
     shutil.copytree(dataset.path, other)
     assert cli.main(["evaluate", str(run), "--dataset", str(other), "--split", "train"]) == 0
-    assert "other: metrics.json" in capsys.readouterr().out and set(json.loads((run / "evaluations" / "other" / "metrics.json").read_text())) == {"train"}
+    (apart,) = (run / "evaluations").iterdir()
+    assert apart.name == f"other-{dataset.fingerprint[:8]}" and f"{apart.name}: metrics.json" in capsys.readouterr().out
+    assert set(json.loads((apart / "metrics.json").read_text())) == {"train"}
     assert json.loads((run / "metrics.json").read_text()).keys() == before.keys()
 
 
@@ -69,7 +83,14 @@ def test_languages_that_cannot_be_written_are_told(run, tmp_path, capsys):
     class Writer:
         answered = ("de", "en")
 
+    class Answers:  # Of questions.
+        is_written, languages = True, Language(["de", "en"])
+
     runs.check_language(Writer, "de")
+    runs.check_language(Answers, "de")
+    runs.check_language(Answers, None)
+    with pytest.raises(ValueError, match="taught to write: de, en. Received: fr"):
+        runs.check_language(Answers, "fr")
     for to, words in ((None, "Expected --to, one of de, en. Received: none"), ("fr", "taught to write: de, en. Received: fr")):
         with pytest.raises(ValueError, match=words):
             runs.check_language(Writer, to)

@@ -91,7 +91,9 @@ def test_bytes_are_coded_as_tensorflow_serving_does(model):
         ({"inputs": {"text": ["a"], "text_language": ["en", "de"]}}, "as many values of each input. Received: {'text': 1, 'text_language': 2}"),
         ({"signature_name": "none", "instances": ["a"]}, "signature_name to be one of only, serving_default. Received: 'none'"),
         ({"instances": ["a", "bx", "c"]}, "can be decoded. Received in row 1: .*no x, please"),
+        ({"signature_name": ["only"], "instances": ["a"]}, r"signature_name to be one of only, serving_default. Received: \['only'\]"),
         (kserve.InferRequest("m", [kserve.InferInput("text", [1], "INT32", [1])]), "datatype BYTES. Received: text of INT32"),
+        (kserve.InferRequest("m", [kserve.InferInput("text", [1], "BYTES", ["a", "b"])]), "as many values of text as its shape says, .1.. Received: "),
     ],
 )
 def test_a_bad_request_is_told_and_costs_nothing(model, payload, words):
@@ -122,6 +124,32 @@ def test_requests_that_wait_together_are_answered_together(model):
 
     assert [one["predictions"] for one in asyncio.run(many())] == [[n + 1] for n in range(9)]
     assert calls == [4, 4, 1]
+
+
+def test_an_error_of_any_kind_is_of_its_request_alone(model):
+    """Also one that comes when a row is asked again by itself."""
+
+    def odd(**raw):
+        values = [one.decode() for one in raw["text"].numpy()]
+        if "bad" in values:
+            raise RuntimeError("out of something") if len(values) == 1 else tf.errors.InvalidArgumentError(None, None, "")
+        return {"length": tf.strings.length(raw["text"])}
+
+    model.endpoints["odd"] = type("Odd", (), {"signature": {"text": STRING}, "__call__": lambda self, **raw: odd(**raw)})()
+
+    async def many():
+        asked = [{"signature_name": "odd", "instances": texts} for texts in (["a", "bad"], ["b"])]
+        return await asyncio.gather(*map(model.predict, asked), return_exceptions=True)
+
+    wrong, right = asyncio.run(many())
+    assert isinstance(wrong, RuntimeError) and right == {"predictions": [1]}
+    assert ask(model, {"signature_name": "odd", "instances": ["abc"]}) == {"predictions": [3]}
+
+
+def test_types_are_told_as_they_are_answered(model):
+    assert [(one["name"], one["datatype"]) for one in model.get_output_types()] == [("half", "FP32"), ("first", "BYTES")]
+    model.endpoints["serving_default"] = model.endpoints["only"]
+    assert [(one["name"], one["datatype"]) for one in model.get_output_types()] == [("length", "INT64")]
 
 
 def test_one_bad_request_costs_no_other_its_answer(model):

@@ -102,6 +102,13 @@ def test_few_shots_have_as_many_of_each_class_with_and_without(task, dataset, tm
         studies.few_shot(task, dataset, tmp_path, "parity", {})
 
 
+def test_no_seed_is_none(task, dataset, tmp_path):
+    with pytest.raises(ValueError, match="`seeds` of at least 1. Received: seeds=0"):
+        studies.language_matrix(task, dataset, tmp_path, seeds=0)
+    with pytest.raises(ValueError, match="`seeds` of at least 1. Received: seeds=-1"):
+        studies.few_shot(task, dataset, tmp_path, "parity", {"text": "somewhere"}, seeds=-1)
+
+
 def test_both_on_the_command_line(dataset, trained, tmp_path, capsys):
     keys = ["features={text: {vocab_size: 400, length: 16}, parity: {}}", "towers.text.kind=bag", "options.dim=4", "training={epochs: 1, steps_per_epoch: 1, batch_size: 8}"]
     sets = [word for key in keys for word in ("--set", key)]

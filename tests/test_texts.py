@@ -25,6 +25,11 @@ def run(dataset, trained):
     return trained(dataset, "generation", SETTINGS)
 
 
+def test_lines_begin_after_a_byte_order_mark(tmp_path):
+    (tmp_path / "lines.txt").write_text("\ufeffone\n\ufefftwo\n", encoding="utf-8")
+    assert list(texts.lines_of([tmp_path / "lines.txt"])) == ["one", "\ufefftwo"]
+
+
 def test_the_run_has_its_scores_and_answers(run, dataset):
     scores = json.loads((run / "metrics.json").read_text())["validation"]
     assert {row["trained"] for row in scores["routes"]} == {True, False} and "predictions" not in scores

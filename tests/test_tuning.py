@@ -102,6 +102,24 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(dataset, tmp_path, ca
     assert json.loads((tmp_path / "run" / "tune.json").read_text())["choose"] == {"options.dim": [8, 9]}
 
 
+def test_a_folder_in_which_something_is_is_left_as_it_is(dataset, tmp_path, untrained):
+    """Such as that of all runs: what is not of the best trial would be thrown away."""
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ValueError, match="Expected a new folder. Received: .*, in which something is"):
+        tuning.tune(small(dataset), tmp_path, trials=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"] and not untrained[0]
+
+
+def test_the_learning_rate_that_counts_is_searched(dataset, tmp_path, untrained):
+    config = small(dataset, "training.optimizer={name: sgd, learning_rate: 0.1}")
+    rows = tuning.tune(config, tmp_path / "run", trials=2, progress=False)
+    assert len({row["training.optimizer.learning_rate"] for row in rows}) == 2 and "training.learning_rate" not in rows[0]
+    with pytest.raises(ValueError, match="Expected training.optimizer.learning_rate, which counts in place of training.learning_rate"):
+        tuning.tune(config, tmp_path / "other", between={"training.learning_rate": [1e-4, 1e-1]})
+    with pytest.raises(ValueError, match="training.learning_rate to be a number to search around. Received: None"):
+        tuning.tune(small(dataset, "training.learning_rate=null"), tmp_path / "other")
+
+
 def test_a_configuration_that_fails_leaves_nothing(dataset, tmp_path):
     with pytest.raises(ValueError, match="Received: dim=9"):
         tuning.tune(small(dataset, "towers.text.kind=lstm", "options.dim=9"), tmp_path / "run", trials=3, progress=False)

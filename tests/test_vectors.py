@@ -56,6 +56,8 @@ def test_similarity_is_a_table(run, picture, capsys):
     assert len(lines) == 4 and [float(line.split()[-3 + place]) for place, line in enumerate(lines[1:])] == [1.0, 1.0, 1.0]
     assert cli.main(["similarity", str(run), "text:en=two"]) == 1
     assert "two views or more" in capsys.readouterr().err
+    assert cli.main(["similarity", str(run), "text:en=two", "text:fr= "]) == 1
+    assert "Received: 'text:fr= ', which is empty" in capsys.readouterr().err
 
 
 def test_mine_finds_the_same_line(run, tmp_path, capsys):

@@ -25,12 +25,7 @@ def add_arguments(verbs):
     add("--seed", type=int, default=0, help="of the splits (%(default)s)")
     add("--together", action="append", default=[], metavar="FIELD", help="keep equal texts of this field in one split; may be repeated")
     add("--max-bad", type=float, metavar="SHARE", help="stop if a larger share of the views than this, of 1, is unusable (0.01; with --check, never)")
-    add("--allow", action="append", default=[], choices=("constant", "extension"), help="take pictures of one colour, or files that are not what their extension says")
-    add("--image-size", type=int, default=512, metavar="PIXELS", help="most pixels on the long side that are kept (%(default)s)")
-    add("--max-pixels", type=int, default=50_000_000, metavar="PIXELS", help="most pixels of a picture that is read (%(default)s)")
-    add("--max-seconds", type=float, default=300, metavar="SECONDS", help="longest recording (%(default)s)")
-    add("--max-characters", type=int, default=100_000, metavar="COUNT", help="longest text (%(default)s)")
-    add("--background", default="255,255,255", metavar="R,G,B", help="colour behind what is transparent (%(default)s)")
+    add_limits(add)
     add("--encoding", help="of a text file, where it is not found out rightly")
     add("--map", action="append", default=[], metavar="COLUMN=FEATURE", help="with tfds:, a column and the feature to take for it; may be repeated")
     add("--data-dir", help="with tfds:, folder of the datasets")
@@ -40,6 +35,22 @@ def add_arguments(verbs):
     add("folder", nargs="?", help="list the tables and datasets under it")
     add("--modality", help="only those with this modality: image, audio, text; of TFDS also video and other")
     verbs["describe"].add_argument("path", help="folder of a dataset, a run or an export")
+
+
+def add_limits(add):
+    """Adds the arguments that say which values of a table are taken."""
+    add("--allow", action="append", default=[], choices=("constant", "extension"), help="take pictures of one colour, or files that are not what their extension says")
+    add("--image-size", type=int, default=512, metavar="PIXELS", help="most pixels on the long side that are kept (%(default)s)")
+    add("--max-pixels", type=int, default=50_000_000, metavar="PIXELS", help="most pixels of a picture that is read (%(default)s)")
+    add("--max-seconds", type=float, default=300, metavar="SECONDS", help="longest recording (%(default)s)")
+    add("--max-characters", type=int, default=100_000, metavar="COUNT", help="longest text (%(default)s)")
+    add("--background", default="255,255,255", metavar="R,G,B", help="colour behind what is transparent (%(default)s)")
+
+
+def limits_of(options):
+    """The keywords of `media.Limits` that were given."""
+    numbers = {name: getattr(options, name) for name in ("image_size", "max_pixels", "max_seconds", "max_characters")}
+    return {**numbers, "background": _three(options.background, int, "--background"), "allow": tuple(options.allow)}
 
 
 def demo(options):
@@ -66,9 +77,7 @@ def ingest(options):
             "download_limit": options.download_limit,
         },
         "runner": running.in_threads if options.beam is None else running.on_beam(options.beam.split()),
-        "background": _three(options.background, int, "--background"),
-        **{name: getattr(options, name) for name in ("image_size", "max_pixels", "max_seconds", "max_characters")},
-        "allow": tuple(options.allow),
+        **limits_of(options),
     }
     if options.check:
         said, fields, bad = check_table(options.table, max_bad=1.0 if options.max_bad is None else options.max_bad, **keywords)

@@ -9,6 +9,8 @@ import os
 import pathlib
 import sys
 
+from cross_modal.cli.data import add_limits, limits_of
+
 XLA_HELP = "let XLA compile what writes: seconds for each new shape, then some times as fast; for long tables, and servers"
 
 
@@ -51,6 +53,7 @@ def add_arguments(verbs):
     add("table", help="CSV, JSONL, Parquet or a folder, of any length; media are paths relative to it; rows of one item stand below each other")
     add("--out", metavar="ANSWERS.JSONL", help="write here; a call that was stopped is gone on with")
     add("--to", metavar="LANGUAGE", help="where texts are written, their language; may be left out where there is but one")
+    add_limits(add)
     add = verbs["serve"].add_argument
     add("path", help="folder of a run, which is exported if it was not yet, or of an export")
     add("--name", help="what it is called in addresses; the name of the folder")
@@ -71,6 +74,9 @@ def train(options):
         if options.dataset or options.task or options.config or not all(one.startswith("training.epochs=") for one in options.set):
             raise ValueError(f"Expected nothing beside --resume but --set training.epochs=NUMBER: the rest stands in {run / 'run.yaml'}. Received: other settings")
         full = config.resolve(config.set_keys(full, options.set)) if options.set else full
+        if (run / "model.keras").exists() and not (run / "checkpoints" / "state.json").exists():
+            raise ValueError(f"Expected a run with its checkpoints to go on from. Received: {run}, which has none. Start a new one from it: training.start_from")
+        before = model_digest(run)
     else:
         full = _configured(options)
         if holds_run(run):
@@ -82,11 +88,14 @@ def train(options):
     try:
         model = training.fit(task, dataset, run, seed=full["seed"], resume=options.resume, **full["training"])
     except Exception:
-        if not (run / "checkpoints" / "state.json").exists():  # Nothing was learned: what is wrong can be set right under the same name.
+        if not options.resume and not (run / "checkpoints" / "state.json").exists():  # Nothing was learned: what is wrong can be set right under the same name.
             for name in ("run.yaml", "features.json"):
                 (run / name).unlink(missing_ok=True)
         raise
     report.history_picture(run / "history.csv", run / "history.png")
+    if options.resume and before and before != model_digest(run):  # What another model said.
+        for old in [path for name in ("metrics.json", "predictions-*", "examples-*", "probe-*") for path in run.glob(name)]:
+            old.unlink()
     if dataset.splits.get("validation"):
         print(f"\nvalidation\n{task.summary(evaluation.evaluate(task, model, dataset, 'validation', run=run, baseline=not options.no_baseline))}")
     made = ("run.yaml", "model.keras", "history.csv", "history.png", "metrics.json", "predictions-validation.html", "examples-validation.html")
@@ -186,7 +195,7 @@ def evaluate(options):
     config, task, model = load_run(options.run, options.xla)
     dataset, folder = Dataset(options.dataset or config["dataset"]), pathlib.Path(options.run)
     if options.dataset and dataset.path.resolve() != pathlib.Path(config["dataset"]).resolve():
-        folder = folder / "evaluations" / dataset.path.resolve().name  # The scores of the run stay as they are.
+        folder = folder / "evaluations" / f"{dataset.path.resolve().name}-{dataset.fingerprint[:8]}"  # The scores of the run stay as they are.
         folder.mkdir(parents=True, exist_ok=True)
     print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=folder, baseline=not options.no_baseline and not options.dataset)))
     if folder != pathlib.Path(options.run):
@@ -212,7 +221,7 @@ def predict(options):
     unusable = collections.deque()
 
     def seen():
-        for example, bad in read_examples(source, kinds, done):
+        for example, bad in read_examples(source, kinds, done, **limits_of(options)):
             unusable.append(bad)
             yield example
 
@@ -238,12 +247,14 @@ def _part(options, source):
     out = pathlib.Path(options.out)
     if out.exists():
         raise FileExistsError(f"Expected --out to be a new file. Received: {out}. Give another one, or delete it.")
-    asked = hashlib.sha256((model_digest(options.run) + source.identity + (options.to or "")).encode())
+    asked = hashlib.sha256((model_digest(options.run) + source.identity + (options.to or "") + json.dumps(limits_of(options))).encode())
     return out.with_name(f"{out.name}.{asked.hexdigest()[:12]}.part")
 
 
 def model_digest(run):
-    """Returns what a model's file is known by."""
+    """Returns what a model's file is known by, None where there is none."""
+    if not (pathlib.Path(run) / "model.keras").exists():
+        return None
     with (pathlib.Path(run) / "model.keras").open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -251,12 +262,13 @@ def model_digest(run):
 def check_language(task, to):
     """Raises ValueError if texts cannot be written in the language that is asked for, or none is and there are several."""
     answered = getattr(task, "answered", ())
-    if to is not None and not answered and not getattr(task, "texts", ()):
+    known = answered or (task.languages.names[1:] if getattr(task, "is_written", False) else ())
+    if to is not None and not known and not getattr(task, "texts", ()):
         raise ValueError(f"Expected no --to, as {type(task).__name__} writes no texts. Received: {to}")
     if to is None and len(answered) > 1:
         raise ValueError(f"Expected --to, one of {', '.join(answered)}. Received: none")
-    if to is not None and answered and to not in answered:
-        raise ValueError(f"Expected --to to be a language that the run was taught to write: {', '.join(answered)}. Received: {to}")
+    if to is not None and known and to not in known:
+        raise ValueError(f"Expected --to to be a language that the run was taught to write: {', '.join(known)}. Received: {to}")
 
 
 def _whole_lines(part):
@@ -292,7 +304,8 @@ def serve(options):
         raise ModuleNotFoundError(f"Expected KServe to be installed. Received: {error}. Install it: pip install 'cross_modal[serve]'") from error
     path = pathlib.Path(options.path)
     folder = path if (path / "saved_model.pb").exists() else path / "export"
-    if not (folder / "saved_model.pb").exists():
+    model, made = path / "model.keras", folder / "saved_model.pb"
+    if not made.exists() or (model.exists() and folder == path / "export" and model.stat().st_mtime > made.stat().st_mtime):
         _, task, model = load_run(path)
         exporting.export(task, model, folder)
     name = options.name or (path.resolve().parent.name if path.name == "export" else path.resolve().name)

@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 from cross_modal.cli.runs import load_run, model_digest
-from cross_modal.cli.vectors import read_view
+from cross_modal.cli.vectors import read_given
 
 
 def add_arguments(verbs):
@@ -36,7 +36,7 @@ def search(options):
     from cross_modal.data.schema import UNDETERMINED
 
     config, task, model = load_run(options.run)
-    field, language, value = read_view(task, options.query)
+    field, language, value = read_given(task, options.query)
     endpoints = task.endpoints(model)
     galleries.embedder(endpoints, field)  # An unknown field is told before the gallery is embedded.
     gallery = _gallery(options, endpoints, config)
@@ -56,7 +56,7 @@ def similar(options):
         raise ValueError("Expected views, or --id, or --score. Received: none of them, or several")
     config, task, model = load_run(options.run)
     endpoints, dataset = task.endpoints(model), Dataset(options.dataset or config["dataset"])
-    views = [read_view(task, view) for view in options.views]
+    views = [read_given(task, view) for view in options.views]
     shelf = recommending.fill_shelf(endpoints, dataset, options.split, options.fields.split(",") if options.fields else (), [*(language for _, language, _ in views), "en"])
     if options.score:
         for diversity in sorted({0.0, options.diversity}):

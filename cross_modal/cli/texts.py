@@ -115,7 +115,7 @@ def lines_of(names):
     """The lines of text files, or of the standard input where there are none, a text each."""
     yield from (line.rstrip("\n") for line in ([] if names else sys.stdin))
     for name in names:
-        with pathlib.Path(name).open(encoding="utf-8", errors="replace") as file:
+        with pathlib.Path(name).open(encoding="utf-8-sig", errors="replace") as file:
             yield from (line.rstrip("\n") for line in file)
 
 

@@ -73,7 +73,7 @@ def similarity(options):
     if len(options.views) < 2:
         raise ValueError(f"Expected two views or more, {_VIEW}. Received: {len(options.views)}")
     _, task, endpoints = _loaded(options.run)
-    cosines = encoding.similarity(endpoints, [read_view(task, view) for view in options.views])
+    cosines = encoding.similarity(endpoints, [read_given(task, view) for view in options.views])
     width = max(len(view) for view in options.views) + 1
     print(" " * width + "".join(f"{number:>7}" for number in range(1, len(cosines) + 1)))
     for view, row in zip(options.views, cosines):
@@ -256,6 +256,14 @@ def read_view(task, given):
         raise ValueError(f"Expected a field of the run: {', '.join(task.features)}. Received: {field}")
     kind = task.features[field].kind
     return field, language or UNDETERMINED, read_value(kind, value) if kind in ("image", "audio") else value
+
+
+def read_given(task, given):
+    """As `read_view`, but no empty text: nothing is like it."""
+    found = read_view(task, given)
+    if not found[2].strip():
+        raise ValueError(f"Expected {_VIEW}. Received: {given!r}, which is empty")
+    return found
 
 
 def read_value(kind, path):

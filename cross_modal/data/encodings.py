@@ -103,7 +103,8 @@ def _check_given(path, given, head):
         codecs.getincrementaldecoder(name)("strict" if name == "utf-7" else "replace").decode(head)
     except ValueError as error:
         raise schema.TableError(f"{path}: expected text in {given}. Received: {error}. Leave --encoding out, or give another.") from error
-    return name
+    marked = wide and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
+    return name[:6] if marked else name  # Of the codec without an order, which passes over the mark that says it.
 
 
 def open_text(path, encoding):

@@ -1,7 +1,6 @@
 """A table read item by item, in the form that `ingest` writes, without writing it: for tables of any length."""
 
 import concurrent.futures
-import dataclasses
 import functools
 import itertools
 import os
@@ -47,9 +46,15 @@ def read_examples(source, kinds, start=0, **limits):
 
 def _joined(rows):
     """Joins the rows of an item that stand below each other."""
-    for _, group in itertools.groupby(rows, lambda row: (row.id, row.split)):
-        group = list(group)
-        yield dataclasses.replace(group[0], group=next((row.group for row in group if row.group), ""), views=[view for row in group for view in row.views])
+    item = None
+    for row in rows:
+        if item and row.id == item.id and (not row.split or not item.split or row.split == item.split):
+            item.views.extend(row.views)
+            item.group, item.split = item.group or row.group, item.split or row.split
+        else:
+            yield from [item] if item else []
+            item = row
+    yield from [item] if item else []
 
 
 def _example(stage, item):

@@ -193,7 +193,7 @@ def _stage_audio(raw, limits, found):
 
 def _stage_text(kind, value, limits, found):
     if isinstance(value, bytes):
-        value = value.decode("utf-8", "surrogateescape")
+        value = value.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     if len(value) > limits.max_characters:
         raise media.MediaError("over the length limit")
     if _MARKS.search(value):  # Bringing them into order takes their number squared.

@@ -76,7 +76,7 @@ def _read_item(source, columns, number, row, ignored):
 
 def _reserved(row, name, default=""):
     value = row.get(name, default)
-    return default if isinstance(value, float) and math.isnan(value) else schema.canonical_text(str(value)) or default
+    return default if value == "NaN" or isinstance(value, float) and math.isnan(value) else schema.canonical_text(str(value)) or default
 
 
 @functools.lru_cache(maxsize=4096)

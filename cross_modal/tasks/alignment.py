@@ -259,7 +259,8 @@ class Alignment(Task):
 
         def embed(**raw):
             x = featurize_batch(feature, raw[name], raw[f"{name}_language"])
-            return {"embedding": encoder({**x, "language": self.languages.featurize(raw[f"{name}_language"])}, training=False)}
+            vectors = encoder({**x, "language": self.languages.featurize(raw[f"{name}_language"])}, training=False)
+            return {"embedding": tf.where(tf.reduce_any(x["mask"], 1, keepdims=True), vectors, 0.0)}  # What is absent is like nothing.
 
         return Endpoint(embed, {name: STRING, f"{name}_language": STRING})
 

@@ -84,6 +84,13 @@ def test_an_encoding_that_cannot_be_is_told_with_the_file(tmp_path, encoding):
     assert str(path) in str(error.value) and encoding in str(error.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-16", None])
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path, encoding):
+    path = tmp_path / "t.csv"
+    path.write_bytes("\ufeffid,text\na,çay\n".encode((encoding or "utf-8").replace("utf-16", "utf-16-le") if encoding == "utf-16" else encoding or "utf-8"))
+    assert [row for _, row in open_source(path, **({"encoding": encoding} if encoding else {})).rows()] == [{"id": "a", "text": "çay"}]
+
+
 def test_text_that_stops_being_of_its_encoding_is_told_with_the_file(tmp_path):
     """After the first million bytes, which are looked at before."""
     path = tmp_path / "t.csv"

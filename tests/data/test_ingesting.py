@@ -402,6 +402,30 @@ def test_examples_are_what_ingest_writes(tmp_path):
     assert listed == sorted((row["row"] for row in quarantine(table.parent / "out")), key=int)
 
 
+def test_rows_of_an_item_are_one_example_wherever_its_split_is_said(tmp_path):
+    rows = [("a", "test", "one"), ("a", "", "two"), ("b", "", "three"), ("b", "train", "four"), ("b", "test", "five"), ("c", "", "six")]
+    table = tmp_path / "t.jsonl"
+    table.write_text("\n".join(json.dumps({"id": name, "split": split, "text": text}) for name, split, text in rows))
+    found = [(example["id"], example["text"]["value"]) for example, _ in read_examples(open_source(table), {"text": "text"})]
+    assert found == [("a", [b"one", b"two"]), ("b", [b"three", b"four"]), ("b", [b"five"]), ("c", [b"six"])]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text_in_a_file_of_its_own(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            (tmp_path / name / f"{number}.txt").write_text(f"\ufeffwords {name} {number}", encoding="utf-8")
+    texts = [value for *_, views in content(made(tmp_path, fractions=(1, 0, 0))) for value, _ in views["text"]]
+    assert sorted(texts) == sorted(f"words {name} {number}".encode() for name in "ab" for number in range(3))
+
+
+def test_what_is_not_a_number_is_no_name(tmp_path):
+    """As tables say of text that it is missing."""
+    (tmp_path / "t.csv").write_text("id,group,language,text\nNaN,NaN,NaN,one\nNaN,NaN,nan,two\n")
+    read = [(item.id, item.group, item.views[0].language) for item in read_items(open_source(tmp_path / "t.csv"))]
+    assert [group for _, group, _ in read] == ["", ""] and len({name for name, *_ in read}) == 2 and [tag for *_, tag in read] == ["und", "nan"]
+
+
 def test_opening_is_the_same_as_making(tmp_path):
     dataset = made(lines(tmp_path, TEXTS))
     opened = Dataset(tmp_path / "out")

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from cross_modal import tasks, testing, towers
 from cross_modal.data import batches, ingest, learn_features
+from cross_modal.serving import ask
 
 TOWERS = {"image": functools.partial(towers.image.cnn, widths=(4, 8)), "text": towers.text.lstm, "audio": functools.partial(towers.audio.crnn, widths=(4, 4))}
 
@@ -142,6 +143,11 @@ def test_another_number_of_towers_is_told(task):
         dataclasses.replace(task, towers=mixed)
     with pytest.raises(ValueError, match="Received: 0 for text"):
         dataclasses.replace(task, towers={**mixed, "text": ()})
+
+
+def test_what_is_absent_is_like_nothing(task):
+    vectors = ask(task.endpoints(task.build())["embed_text"], [{"text": "two", "text_language": "en"}, {"text": ""}, {"text": "  "}])["embedding"]
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [1, 0, 0], atol=1e-5)
 
 
 def test_a_temperature_that_is_given_stays(task, batch):
