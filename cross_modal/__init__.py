@@ -10,9 +10,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["decoders", "fusion", "lexicons", "losses", "metrics", "testing", "towers"],
     submod_attrs={
         "data": ["Dataset", "TableError", "batches", "ingest", "learn_features"],
-        "encoding": ["cosines", "encode", "mine", "similarity"],
+        "encoding": ["cosines", "encode", "join", "mine", "similarity"],
         "evaluation": ["evaluate"],
-        "exporting": ["export", "load"],
+        "exporting": ["export", "export_joined", "load"],
         "features": ["Audio", "Feature", "Image", "Label", "Language", "PretrainedText", "Text"],
         "galleries": ["build_gallery", "load_gallery", "search"],
         "probing": ["probe"],

@@ -4,6 +4,7 @@ import pathlib
 
 import tensorflow as tf
 
+from cross_modal import encoding
 from cross_modal.tasks import Endpoint
 
 
@@ -22,12 +23,31 @@ def export(task, model, folder):
     Returns:
         Path of the folder.
     """
-    folder = pathlib.Path(folder)
+    return _write([(task, model)], task.endpoints(model), pathlib.Path(folder))
+
+
+def export_joined(parts, folder):
+    """Exports several models that align the same fields as one SavedModel, see `encoding.join` and `export`: an ensemble, of models that were trained apart.
+
+    Args:
+        parts: list of pairs of `Task` and the `keras.Model` that it built.
+        folder: where to; what is there is overwritten.
+
+    Returns:
+        Path of the folder.
+
+    Raises:
+        ValueError: if they have no field in common.
+    """
+    return _write(parts, encoding.join([task.endpoints(model) for task, model in parts]), pathlib.Path(folder))
+
+
+def _write(parts, endpoints, folder):
     archive = tf.Module()
     # Variables and features, not the Keras model: a SavedModel of a Keras object would ask for its classes.
-    archive.weights = [weight.value for weight in model.weights]
-    archive.features = [*task.features.values(), task.languages]
-    signatures = {name: endpoint.compiled for name, endpoint in task.endpoints(model).items()}
+    archive.weights = [weight.value for _, model in parts for weight in model.weights]
+    archive.features = [one for task, _ in parts for one in (*task.features.values(), task.languages)]
+    signatures = {name: endpoint.compiled for name, endpoint in endpoints.items()}
     signatures["serving_default"] = next(iter(signatures.values()))
     tf.saved_model.save(archive, str(folder), signatures=signatures)
     return folder

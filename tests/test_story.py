@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from cross_modal import cli
+from cross_modal import cli, exporting
 
 SETTINGS = [
     "features.image.size=[8,20]", "features.image.channels=1", "features.text.vocab_size=400", "features.audio.bins=16", "features.audio.hop_ms=25",
@@ -214,6 +214,12 @@ def test_the_export_runs_without_the_package_and_equals_memory(run, table, datas
     for name, answer in memory.items():
         np.testing.assert_allclose(served[name], answer["embedding"].numpy(), atol=1e-5)
     assert cli.main(["describe", str(run / "export")]) == 0
+    capsys.readouterr()
+    assert cli.main(["export", str(run), str(run)]) == 1
+    assert "Expected --out, the folder of the SavedModel of 2 runs" in capsys.readouterr().err
+    assert cli.main(["export", str(run), str(run), "--out", str(tmp_path / "both")]) == 0
+    twice = exporting.load(tmp_path / "both")["embed_text"](text=tf.constant(["one hundred", "", "yüz"]), text_language=tf.constant(["en", "", "tr"]))["embedding"]
+    np.testing.assert_allclose(twice, np.concatenate([served["text"]] * 2, 1) / 2**0.5, atol=1e-5)
 
 
 def test_ingest_and_describe_say_what_is_there(table, tmp_path, capsys):

@@ -70,7 +70,10 @@ _VERBS = {
         "cross-modal vectors dataset --out words --align en\n  cross-modal vectors dataset --out words --method glove --dim 50",
     ),
     "serve": ("answer requests over HTTP, as TensorFlow Serving and the Open Inference Protocol do", "cross-modal serve saved_models/first --port 8080"),
-    "export": ("write a SavedModel that takes raw strings and bytes", "cross-modal export saved_models/first"),
+    "export": (
+        "write a SavedModel that takes raw strings and bytes",
+        "cross-modal export saved_models/first\n  cross-modal export saved_models/first saved_models/second --out saved_models/both",
+    ),
 }
 
 

@@ -40,7 +40,7 @@ def add_arguments(verbs):
     add("--sizes", default="1,5,10,50", help="items of each class, with commas between (%(default)s)")
     add = verbs["train"].add_argument
     add("--resume", action="store_true", help="go on with the run in the folder")
-    for name in ("evaluate", "predict", "export"):
+    for name in ("evaluate", "predict"):
         verbs[name].add_argument("run", help="folder of the run")
     for name in ("evaluate", "predict", "export"):
         verbs[name].add_argument("--xla", action="store_true", help=XLA_HELP)
@@ -60,7 +60,9 @@ def add_arguments(verbs):
     add("--port", type=int, default=8080, help="(%(default)s)")
     add("--max-rows", type=int, default=64, help="most rows of a request (%(default)s)")
     add("--max-bytes", type=int, default=2**25, help="most bytes of a request (%(default)s)")
-    verbs["export"].add_argument("--out", help="folder of the SavedModel (RUN/export)")
+    add = verbs["export"].add_argument
+    add("runs", nargs="+", metavar="run", help="folder of the run; of several that align the same fields one SavedModel is made, whose vectors are theirs side by side")
+    add("--out", help="folder of the SavedModel (RUN/export); of several runs to be given")
 
 
 def train(options):
@@ -288,8 +290,13 @@ def export(options):
     from cross_modal import exporting
     from cross_modal.cli.data import describe_path
 
-    _, task, model = load_run(options.run, options.xla)
-    folder = exporting.export(task, model, options.out or pathlib.Path(options.run) / "export")
+    parts = [load_run(run, options.xla)[1:] for run in options.runs]
+    if len(parts) > 1:
+        if not options.out:
+            raise ValueError(f"Expected --out, the folder of the SavedModel of {len(parts)} runs. Received: none")
+        folder = exporting.export_joined(parts, options.out)
+    else:
+        folder = exporting.export(*parts[0], options.out or pathlib.Path(options.runs[0]) / "export")
     describe_path(folder)
     print(f"\n{folder}: a SavedModel that takes raw strings and bytes, for TensorFlow Serving, KServe, or tf.saved_model.load")
 
