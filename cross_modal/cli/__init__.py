@@ -117,10 +117,10 @@ def main(arguments=None):
 
 
 def _parsed(arguments):
-    """The arguments; files and views may stand behind options too, which argparse does not see by itself."""
+    """The arguments; files, views and runs may stand behind options too, which argparse does not see by itself."""
     parser = _parser()
     options, more = parser.parse_known_args(arguments)
-    rest = next((name for name in ("files", "views") if isinstance(getattr(options, name, None), list)), None)
+    rest = next((name for name in ("files", "views", "runs") if isinstance(getattr(options, name, None), list)), None)
     if more and (rest is None or any(one.startswith("-") for one in more)):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     if more:

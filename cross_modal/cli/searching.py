@@ -41,8 +41,9 @@ def search(options):
     galleries.embedder(endpoints, field)  # An unknown field is told before the gallery is embedded.
     gallery = _gallery(options, endpoints, config)
     shown = task.features[gallery.field].kind == "text"
+    found = galleries.search(endpoints, gallery, field, value, language, options.k)
     print(f"{'cosine':>6}  {'id':<12}  {gallery.field}")
-    for place, cosine in galleries.search(endpoints, gallery, field, value, language, options.k):
+    for place, cosine in found:
         what = gallery.values[place].decode() if shown else f"{len(gallery.values[place]):,} bytes"
         tag = "" if gallery.languages[place] == UNDETERMINED else f"  ({gallery.languages[place]})"
         print(f"{cosine:>6.3f}  {gallery.ids[place]:<12}  {what}{tag}")
