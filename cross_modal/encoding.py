@@ -39,7 +39,7 @@ def encode(endpoints, field, values, language=UNDETERMINED, batch_size=64):
 def join(models):
     """Joins models that align the same fields: a vector is what each says, side by side, so that a cosine is the mean of theirs.
 
-    Models of other towers or features, or another seed, are wrong in other places: together they find more than the best of them.
+    Models of other towers or features, or another seed, are wrong in other places: together they often find more than the best of them.
 
     Args:
         models: list of dicts of name to `Endpoint`, of two models or more, from `Task.endpoints` or `load`.
