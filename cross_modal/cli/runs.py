@@ -195,13 +195,20 @@ def evaluate(options):
     from cross_modal.data import Dataset
 
     config, task, model = load_run(options.run, options.xla)
-    dataset, folder = Dataset(options.dataset or config["dataset"]), pathlib.Path(options.run)
-    if options.dataset and dataset.path.resolve() != pathlib.Path(config["dataset"]).resolve():
-        folder = folder / "evaluations" / f"{dataset.path.resolve().name}-{dataset.fingerprint[:8]}"  # The scores of the run stay as they are.
-        folder.mkdir(parents=True, exist_ok=True)
+    dataset = Dataset(options.dataset or config["dataset"])
+    folder = scores_folder(options.run, config, dataset)
     print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=folder, baseline=not options.no_baseline and not options.dataset)))
     if folder != pathlib.Path(options.run):
         print(f"\n{folder}: metrics.json, and answers where there are some")
+
+
+def scores_folder(run, config, dataset):
+    """Where scores on a dataset are kept: in the run, or apart in it if the run was trained on another, so that its own stay as they are."""
+    if dataset.path.resolve() == pathlib.Path(config["dataset"]).resolve():
+        return pathlib.Path(run)
+    folder = pathlib.Path(run) / "evaluations" / f"{dataset.path.resolve().name}-{dataset.fingerprint[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def predict(options):

@@ -97,12 +97,13 @@ def mine(options):
 
 def probe(options):
     from cross_modal import probing
+    from cross_modal.cli.runs import scores_folder
     from cross_modal.data import Dataset
 
     config, _, endpoints = _loaded(options.run)
     dataset = Dataset(options.dataset or config["dataset"])
     rows = probing.probe(endpoints, dataset, options.label, options.split, per_class=options.per_class, seed=config["seed"])
-    path = pathlib.Path(options.run) / f"probe-{options.label}-{options.split}.json"
+    path = scores_folder(options.run, config, dataset) / f"probe-{options.label}-{options.split}.json"
     path.write_text(json.dumps(rows, indent=1))
     print(f"{probing.probe_table(rows)}\n\n{path}: macro-F1 too")
 
