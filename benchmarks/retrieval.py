@@ -88,7 +88,7 @@ def spaces(data, out, seeds):
 def together(data, out, seeds):
     """Both runs in one SavedModel, which is what is asked."""
     found, runs = collections.defaultdict(list), {"run": PHOTOS, "described": DESCRIBED}
-    dataset = ingest(ask_validation(rows_of(data, "flickr8k")), out / "flickr8k", "--splits", "1,0,0")
+    dataset = _photo_dataset(data, out)
     for seed in seeds:
         folders = {name: out / "flickr8k" / f"{name}-{seed}" for name in runs}
         for name, keys in runs.items():
@@ -105,8 +105,7 @@ def together(data, out, seeds):
 
 
 def _photos(data, out, seeds, name, keys):
-    rows = ask_validation(rows_of(data, "flickr8k"))
-    dataset = ingest(rows, out / "flickr8k", "--splits", "1,0,0")
+    dataset = _photo_dataset(data, out)
     found = collections.defaultdict(list)
     for seed in seeds:
         run = out / "flickr8k" / f"{name}-{seed}"
@@ -114,6 +113,10 @@ def _photos(data, out, seeds, name, keys):
             _note(found, row)
         _draw(_load(run)[1], dataset, [("text", "en")] * 8, out / f"flickr8k-{name}-{seed}.png")
     return found
+
+
+def _photo_dataset(data, out):
+    return ingest(ask_validation(rows_of(data, "flickr8k")), out / "flickr8k", "--splits", "1,0,0")
 
 
 def _note(found, row):

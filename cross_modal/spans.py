@@ -76,13 +76,11 @@ def cut_spans(pieces, first, last):
     cut = tf.strings.reduce_join(tf.where(chosen, pieces, ""), axis=1)
     cut = tf.strings.unicode_transcode(cut, "UTF-8", "UTF-8", errors="ignore")  # A subword may be a byte of a character.
     text = tf.strings.strip(cut)
-    there = tf.strings.length(text) > 0
     characters = tf.strings.length(pieces, unit="UTF8_CHAR")
     before = tf.reduce_sum(tf.where(steps < first[:, None], characters, 0), axis=1)
     # Before the text stands a space that is none of it, and the span may begin with one.
     blank = tf.strings.length(cut) - tf.strings.length(tf.strings.regex_replace(cut, "^ +", ""))
-    start = tf.where(there, before + blank - 1, -1)
-    return text, start, tf.where(there, start + tf.strings.length(text, unit="UTF8_CHAR"), -1)
+    return _placed(text, before + blank - 1)
 
 
 def cut_texts(texts, begins, ends, first, last):
@@ -100,10 +98,14 @@ def cut_texts(texts, begins, ends, first, last):
     begin, end = (tf.where(first >= 0, tf.gather(places, tf.maximum(steps, 0), axis=1, batch_dims=1), 0) for places, steps in ((begins, first), (ends, last)))
     cut = tf.strings.regex_replace(tf.strings.substr(texts, begin, end - begin), _BLANK + "$", "")
     text = tf.strings.regex_replace(cut, "^" + _BLANK, "")
-    there = tf.strings.length(text) > 0
     before = tf.strings.substr(texts, tf.zeros_like(begin), begin + tf.strings.length(cut) - tf.strings.length(text))
-    start = tf.strings.length(before, unit="UTF8_CHAR")
-    return text, tf.where(there, start, -1), tf.where(there, start + tf.strings.length(text, unit="UTF8_CHAR"), -1)
+    return _placed(text, tf.strings.length(before, unit="UTF8_CHAR"))
+
+
+def _placed(text, start):
+    """The spans, and where each begins and ends, -1 where it is empty."""
+    size = tf.strings.length(text, unit="UTF8_CHAR")
+    return text, tf.where(size > 0, start, -1), tf.where(size > 0, start + size, -1)
 
 
 def _bytes(texts):

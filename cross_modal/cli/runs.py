@@ -297,10 +297,10 @@ def export(options):
     from cross_modal import exporting
     from cross_modal.cli.data import describe_path
 
+    if len(options.runs) > 1 and not options.out:
+        raise ValueError(f"Expected --out, the folder of the SavedModel of {len(options.runs)} runs. Received: none")
     parts = [load_run(run, options.xla)[1:] for run in options.runs]
     if len(parts) > 1:
-        if not options.out:
-            raise ValueError(f"Expected --out, the folder of the SavedModel of {len(parts)} runs. Received: none")
         folder = exporting.export_joined(parts, options.out)
     else:
         folder = exporting.export(*parts[0], options.out or pathlib.Path(options.runs[0]) / "export")

@@ -94,7 +94,8 @@ def _check_given(path, given, head):
     except (LookupError, ValueError) as error:
         raise schema.TableError(f"{path}: expected an encoding that Python knows, of text, such as cp1252 or gb18030. Received: {given}") from error
     wide = name.startswith(("utf-16", "utf-32"))
-    if wide and head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
+    marked = wide and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
+    if wide and head and not marked:
         if b"\0" not in head:
             raise schema.TableError(f"{path}: expected text in {given}. Received none of the zero bytes that such text has. Leave --encoding out, or give another.")
         if name in ("utf-16", "utf-32"):
@@ -103,7 +104,6 @@ def _check_given(path, given, head):
         codecs.getincrementaldecoder(name)("strict" if name == "utf-7" else "replace").decode(head)
     except ValueError as error:
         raise schema.TableError(f"{path}: expected text in {given}. Received: {error}. Leave --encoding out, or give another.") from error
-    marked = wide and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
     return name[:6] if marked else name  # Of the codec without an order, which passes over the mark that says it.
 
 
