@@ -5,6 +5,9 @@ import tensorflow as tf
 from cross_modal.features import featurize_batch
 from cross_modal.tasks.task import STRING, Endpoint
 
+LANGUAGE = "target_language"  # What the endpoints ask for beside the sources.
+DRAWING = ("temperature", "top_k", "top_p", "seed")
+
 _NO_ANSWER = -1e9
 
 
@@ -37,7 +40,7 @@ def make_endpoints(task, model):
         for name in task.sources:
             language = raw[f"{name}_language"]
             x[name] = {**featurize_batch(task.features[name], raw[name], language), "language": task.languages.featurize(language)}
-        asked = raw["target_language"]
+        asked = raw[LANGUAGE]
         asked = tf.where(asked == "", task.answered[0], asked) if len(task.answered) == 1 else asked
         known = tf.reduce_any(asked[:, None] == tf.constant(task.answered), 1)
         there = tf.reduce_any([tf.reduce_any(one["mask"], 1) for one in x.values()] + [tf.fill(tf.shape(known), unprompted)], 0)
@@ -64,10 +67,10 @@ def make_endpoints(task, model):
         spent, steps = task.weigh(model, x, text)
         return {"log_probability": -spent, "subwords": tf.cast(steps, tf.int32)}
 
-    language = {"target_language": STRING}
+    language = {LANGUAGE: STRING}
     found = {"generate": Endpoint(generate, {**sources, **language})}
     if task.ctc < 1:
-        found["sample"] = Endpoint(sample, {**sources, **language, **dict.fromkeys(("temperature", "top_k", "top_p", "seed"), STRING)})
+        found["sample"] = Endpoint(sample, {**sources, **language, **dict.fromkeys(DRAWING, STRING)})
     return {**found, "score": Endpoint(score, {**sources, target: STRING, **language})}
 
 

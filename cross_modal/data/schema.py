@@ -123,23 +123,25 @@ def parse_column(column):
     return name, langcodes.standardize_tag(language)
 
 
-def check_names(fields, apart=()):
+def check_names(fields, apart=(), arguments=()):
     """Checks that a model can be made of fields: tables may call them by any name.
 
     Args:
         fields: dict of name to `Field` or `Feature`.
         apart: those of them that are neither read nor a label of their own, such as a text that is only written.
+        arguments: what else an endpoint asks for beside the fields that are read.
 
     Raises:
         ValueError: if a name cannot be that of a layer, of an argument of an endpoint or of a part of a batch.
     """
     wrong = [name for name, one in fields.items() if name not in apart and not (_ANSWERED if one.kind == "label" else _READ).fullmatch(name)]
     wrong += [name for name, one in fields.items() if name in BESIDE or (one.kind != "label" and name.endswith("_language") and name.removesuffix("_language") in fields)]
+    wrong += [name for name, one in fields.items() if name in arguments and name not in apart and one.kind != "label"]
     if wrong:
         rest = ",".join(name for name in fields if name not in wrong)
         without = f", or leave it out: --set 'features=[{rest}]'" if rest else ""
         raise ValueError(
-            f"Expected names of fields of letters a-z, digits and _, a letter first, other than {', '.join(BESIDE)}, and no FIELD_language beside FIELD. "
+            f"Expected names of fields of letters a-z, digits and _, a letter first, other than {', '.join((*BESIDE, *arguments))}, and no FIELD_language beside FIELD. "
             f"Received: {', '.join(map(repr, wrong))}. Rename the column in the table{without}"
         )
 

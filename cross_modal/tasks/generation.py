@@ -78,7 +78,7 @@ class Generation(Task):
         if self.target not in self.features or not hasattr(self.features[self.target], "detokenize"):
             texts = [name for name, feature in self.features.items() if hasattr(feature, "detokenize")]
             raise ValueError(f"Expected `target` to be a field of texts: {', '.join(texts) or 'there is none'}. Received: target={self.target}")
-        schema.check_names(self.features, apart=set(self.features) - set(self.sources))
+        schema.check_names(self.features, set(self.features) - set(self.sources), (text_endpoints.LANGUAGE, *text_endpoints.DRAWING))
         if _TARGET in self.features and (self.target != _TARGET or _TARGET in self.sources):  # It is what the written text is called.
             others = ", ".join(f"{name}*->{self.target}*" for name in self.features if name not in (_TARGET, self.target))
             advice = f"Set options.routes=[{others}]" if self.target == _TARGET and others else f"Leave {_TARGET} out of the features"

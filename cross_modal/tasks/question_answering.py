@@ -89,9 +89,7 @@ class QuestionAnswering(Task):
             raise ValueError(f"Expected `context` for answers that are texts. Received: context={self.context}, and labels; ingest with --field {self.answer}=text")
         if lacking := [name for name in self.sources if self._tower_of(name) not in self.towers]:
             raise ValueError(f"Expected a tower for each field that is read. Received: none for {', '.join(lacking)}")
-        schema.check_names(self.features, apart=[self.answer])
-        if self.is_written and _TARGET in self.sources:
-            raise ValueError(f"Expected no field {_TARGET} that is read, as the answer that is written is called so. Received: {', '.join(self.features)}. Rename the column")
+        schema.check_names(self.features, [self.answer], (_TARGET, f"{_TARGET}_language") if self.is_written else ())
         if len(self.sources) < 2:
             raise ValueError(f"Expected a field that the question is about. Received: only {', '.join(self.features)}")
         if self.context and self.features[self.context].cleaner.config() != self.features[self.answer].cleaner.config():

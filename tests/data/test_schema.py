@@ -55,6 +55,14 @@ def test_a_label_is_no_argument_and_what_stands_apart_is_nothing():
         schema.check_names({name: Field(name, "text") for name in ("text", "text_language")})
 
 
+def test_no_field_that_is_read_is_called_as_an_argument():
+    fields = {name: Field(name, "text") for name in ("text", "seed")}
+    schema.check_names(fields, ["seed"], ["seed"])
+    schema.check_names({**fields, "seed": Field("seed", "label")}, (), ["seed"])
+    with pytest.raises(ValueError, match="other than item, weigh, oversample, seed, and .* Received: 'seed'. Rename"):
+        schema.check_names(fields, (), ["seed"])
+
+
 def test_view_name():
     assert view_name("image") == view_name("image", "und") == "image"
     assert view_name("text", "zh-TW") == "text:zh-TW"

@@ -224,3 +224,6 @@ def test_a_name_that_no_layer_can_have_is_told_where_it_is_read(learned):
         tasks.Generation(named, languages, towers={"the source": towers.text.bag}, routes=("the source:*->*",), **text)
     named = {"text": features["text"], "the target": features["text"]}
     assert tasks.Generation(named, languages, towers={"text": towers.text.bag}, routes=("text:*->*",), **text).build()
+    named = {"seed": features["text"], "the target": features["text"]}
+    with pytest.raises(ValueError, match="other than .*temperature, top_k, top_p, seed.* Received: 'seed'. Rename the column"):
+        tasks.Generation(named, languages, towers={"seed": towers.text.bag}, routes=("seed:*->*",), **text)

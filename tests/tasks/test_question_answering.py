@@ -179,6 +179,14 @@ def test_what_cannot_be_asked_is_told(question_pictures, options, words):
         _task(question_pictures, **options)
 
 
+def test_what_is_read_is_not_called_as_what_is_written(reading):
+    task = _task(reading, context="context")
+    features = {"question": task.features["question"], "target": task.features["context"], "answer": task.features["answer"]}
+    with pytest.raises(ValueError, match="other than .*target, target_language.* Received: 'target'. Rename the column"):
+        tasks.QuestionAnswering(features, task.languages, towers={**TOWERS, "target": TOWERS["question"]})
+    assert not tasks.QuestionAnswering(features, task.languages, towers={**TOWERS, "target": TOWERS["question"]}, context="target").is_written
+
+
 def test_spans_are_matched_with_the_question_unless_told_otherwise(reading, question_pictures):
     assert _task(reading, context="context").fusion is fusion.matching and _task(question_pictures).fusion is fusion.attention
     for dataset, options, kind in ((reading, {"context": "context"}, "matching"), (question_pictures, {}, "attention")):
