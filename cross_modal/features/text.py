@@ -17,13 +17,15 @@ from cross_modal.features.feature import Feature
 _UNITS = {"subwords": "unigram", "characters": "char", "bytes": "char"}  # And the kind of SentencePiece model.
 _WAYS = 4  # In which a subword is spelled by others, at most.
 _SPACE = "\u2581"  # The sign that SentencePiece puts for a space.
+_JOINERS = "\u200c\u200d"  # Of letters in Persian and Hindi, and of emoji.
+_KEPT = 4  # What SentencePiece calls a piece that is never written otherwise.
 
 
 class Text(Feature):
     """Splits a string in any script into subwords of a SentencePiece model, or into its characters or bytes.
 
-    The model applies Unicode NFKC, folds white space and falls back to bytes, so that no string is out of vocabulary. Learn a model from
-    a training split with `learn_subwords`.
+    The model applies Unicode NFKC, but for signs that the texts it learned from have, folds white space and falls back to bytes, so that no string is out of vocabulary.
+    Learn a model from a training split with `learn_subwords`.
 
     Args:
         model: serialised SentencePiece model, as bytes or as base64 text.
@@ -117,6 +119,8 @@ class Text(Feature):
 def learn_subwords(texts, vocab_size=None, units="subwords"):
     """Learns a SentencePiece model.
 
+    Letters and digits are brought to NFKC. Signs of the texts, such as `，`, `…` and `²`, and joiners stay as they are, so that what is written has them too.
+
     Args:
         texts: iterable of strings, of the training split alone.
         units: "subwords" (unigram); "characters", those of the texts, and bytes of all others; or "bytes", for which nothing is learned. Small units make long sequences, of
@@ -135,10 +139,11 @@ def learn_subwords(texts, vocab_size=None, units="subwords"):
     texts = [text for text in texts if text.strip()]
     if not texts:
         raise ValueError("Expected at least one text to learn subwords from. Received: none; does the training split have this field?")
-    # As SentencePiece counts them: after NFKC, and with the sign that it puts for a space.
-    characters = len({_SPACE, *(character for text in texts for character in unicodedata.normalize("NFKC", text) if not character.isspace())})
     if units == "bytes":
-        texts, characters = ["a"], 2  # And the sign for a space. What is not in the model falls apart into bytes.
+        texts = ["a"]  # And the sign for a space. What is not in the model falls apart into bytes.
+    kept = _kept(texts)
+    # As SentencePiece counts them: after NFKC, what is kept too, and with the sign that it puts for a space.
+    characters = len({_SPACE, *kept, *(character for text in texts for character in unicodedata.normalize("NFKC", text) if not character.isspace())})
     if units != "subwords":
         vocab_size = 260 + characters
     vocab_size = max(8000, 4260 + characters) if vocab_size is None else vocab_size
@@ -150,9 +155,19 @@ def learn_subwords(texts, vocab_size=None, units="subwords"):
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts), model_writer=model, model_type=_UNITS[units], vocab_size=vocab_size, hard_vocab_limit=False,
         character_coverage=1.0, byte_fallback=True, max_sentence_length=100_000, input_sentence_size=1_000_000,
-        pad_id=0, unk_id=1, bos_id=2, eos_id=3, num_threads=2, minloglevel=2,
+        pad_id=0, unk_id=1, bos_id=2, eos_id=3, num_threads=2, minloglevel=2, user_defined_symbols=kept,
     )  # fmt: skip
     return model.getvalue()
+
+
+def _kept(texts):
+    """The signs of texts that NFKC would write otherwise, and joiners, which SentencePiece takes for spaces."""
+    return sorted(sign for sign in set().union(*texts) if sign in _JOINERS or (_is_sign(sign) and unicodedata.normalize("NFKC", sign) != sign))
+
+
+def _is_sign(character):
+    category = unicodedata.category(character)
+    return category[0] in "PS" or category == "No" or unicodedata.decomposition(character).startswith(("<super>", "<sub>"))
 
 
 def extend_subwords(model, texts, more):
@@ -178,10 +193,11 @@ def extend_subwords(model, texts, more):
         (new.id_to_piece(number), new.get_score(number)) for number in range(new.vocab_size()) if not (new.is_control(number) or new.is_byte(number) or new.is_unknown(number))
     ]
     found = sorted((one for one in found if one[0] not in known), key=lambda one: (len(one[0]) > 1, -one[1]))[:more]
-    # A serialised message may be followed by more of what it has a list of: field 1 of `ModelProto`, pieces, each with its text, field 1, and its score, field 2.
+    kept = set(_kept(texts))
+    # A serialised message may be followed by more of what it has a list of: field 1 of `ModelProto`, pieces, each with its text, score and type, fields 1 to 3.
     for piece, score in found:
         raw = piece.encode()
-        body = b"\x0a" + _varint(len(raw)) + raw + b"\x15" + struct.pack("<f", score)
+        body = b"\x0a" + _varint(len(raw)) + raw + b"\x15" + struct.pack("<f", score) + (bytes([0x18, _KEPT]) if piece in kept else b"")
         model += b"\x0a" + _varint(len(body)) + body
     return model
 

@@ -131,6 +131,22 @@ def test_vocabulary_of_the_size_that_the_error_asks_for_is_enough(texts):
     assert features.Text(features.learn_subwords(texts, asked)).vocab_size <= asked
 
 
+@pytest.mark.parametrize("units", ["subwords", "characters"])
+@pytest.mark.parametrize("string", ["你好，世界！", "真的吗？好的…", "10 m² und ½ Liter™", "می‌خواهم بروم", "👨‍👩‍👧 ist 1º", "「はい」～"])
+def test_signs_come_back_as_they_were_taught(string, units):
+    feature = features.Text(features.learn_subwords([*CORPUS, string], units=units))
+    assert feature.detokenize(tf.constant([ids(feature, string)])).numpy()[0].decode() == string
+    more = features.Text(features.extend_subwords(features.learn_subwords(CORPUS, 400), [string], 60))
+    assert more.detokenize(tf.constant([ids(more, string)])).numpy()[0].decode() == string
+
+
+def test_letters_and_digits_of_other_forms_are_the_usual_ones(text):
+    feature = features.Text(features.learn_subwords([*CORPUS, "ＡＢＣ １２ ﬁne ｶﾞ，"]))
+    assert feature.detokenize(tf.constant([ids(feature, "ＡＢＣ １２ ﬁne ｶﾞ，")])).numpy()[0].decode() == "ABC 12 fine ガ，"
+    assert ids(feature, "ＡＢＣ") == ids(feature, "ABC")
+    assert text.detokenize(tf.constant([ids(text, "two，dogs…")])).numpy()[0].decode() == "two,dogs..."  # No text that it learned from has them.
+
+
 def test_generator_is_read_once():
     assert features.learn_subwords((string for string in CORPUS), 400) == features.learn_subwords(CORPUS, 400)
 
