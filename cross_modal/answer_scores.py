@@ -32,17 +32,18 @@ def score_answers(task, model, batches):
         batches: of `data.batches`, all views.
 
     Returns:
-        Dict of reader to a dict of `exact`, the share of right answers; `interval`, between what 95 % of tables like this have it; of texts `f1`; `items`, how many questions;
+        Dict of reader to a dict of `exact`, the share of right answers; `interval`, between what 95 % of tables of other such items have it; of texts `f1`; `items`, how many questions;
         `kinds`, dict of kind of answer (see `kind_of_answer`) to the same; and `languages`, dict of the kinds of view that are texts, such as `question:de`, to the same. And
         `predictions`, list of dicts.
     """
     respond = tf.function(lambda x, language: {name: task.respond(model, x, language, name) for name in task.readers}, reduce_retracing=True)
-    marks, predictions = {name: collections.defaultdict(list) for name in task.readers}, []
+    marks, items, predictions = {name: collections.defaultdict(list) for name in task.readers}, [], []
     for batch in batches:
         questions, size = list(_asked(task, batch)), len(batch["id"])
         for some in (questions[start : start + size] for start in range(0, len(questions), size)):
             x = {name: {key: tf.gather_nd(batch[name][key], [(one.row, one.places[name]) for one in some]) for key in ("value", "mask", "language")} for name in task.sources}
             answers = respond(x, tf.constant([one.language for one in some], tf.int32))
+            items += [one.item for one in some]
             for name, said in answers.items():
                 texts = [text.decode() for text in said["answer"].numpy()]
                 for one, text in zip(some, texts):
@@ -53,7 +54,7 @@ def score_answers(task, model, batches):
                     predictions += [_row(task, *each) for each in zip(some, texts, said["probability"].numpy())]
     for row, mark in zip(predictions, metrics.sentence_scores([row["references"] or [""] for row in predictions], [row["hypothesis"] for row in predictions])):
         row["chrf"] = round(mark, 1)
-    return {**{name: _counted(task, groups) for name, groups in marks.items()}, "predictions": predictions}
+    return {**{name: _counted(task, groups, items) for name, groups in marks.items()}, "predictions": predictions}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,16 +122,14 @@ def _mark(task, question, said):
     return tuple(float(one[0]) for one in metrics.answer_marks([question.right], [said], [task.languages.names[question.language]]))
 
 
-def _counted(task, groups):
+def _counted(task, groups, items):
     def one(marks):
         exact, f1 = np.array(marks).T
         return {"exact": float(exact.mean()), **({} if task.is_closed else {"f1": float(f1.mean())}), "items": len(marks)}
 
     if not groups:
         return {"items": 0}
-    exact = np.array(groups[""])[:, 0]
-    means = np.random.default_rng(0).binomial(len(exact), exact.mean(), 1000) / len(exact)
-    found = {**one(groups[""]), "interval": [round(float(bound), 4) for bound in np.percentile(means, [2.5, 97.5])]}
+    found = {**one(groups[""]), "interval": metrics.bootstrap_mean(np.array(groups[""])[:, 0], items)}
     parts = {part: {name: one(marks) for (sort, name), marks in ((key, value) for key, value in groups.items() if key) if sort == part} for part in ("kind", "view")}
     return {**found, "kinds": parts["kind"], "languages": parts["view"]}
 

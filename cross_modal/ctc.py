@@ -10,6 +10,7 @@ from keras import ops
 from cross_modal.features.audio import SAMPLE_RATE
 
 ABSENT_LOGIT = -1e9  # Of all ids but the blank, at steps that are not there.
+IMPOSSIBLE = 1e9  # Nats that a text costs which cannot be.
 
 
 @keras.saving.register_keras_serializable("cross_modal")
@@ -32,7 +33,8 @@ class CTC(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, **kwargs)
 
     def call(self, y_true, y_pred):
-        return ctc_cost(y_true, y_pred) / ops.maximum(ops.sum(ops.cast(y_true > 0, "float32"), axis=1), 1.0)
+        cost = ctc_cost(y_true, y_pred)
+        return ops.where(cost < IMPOSSIBLE, cost, 0.0) / ops.maximum(ops.sum(ops.cast(y_true > 0, "float32"), axis=1), 1.0)
 
 
 def ctc_cost(y_true, y_pred, compiled=None):
@@ -43,7 +45,7 @@ def ctc_cost(y_true, y_pred, compiled=None):
         compiled: whether to make do without TensorFlow's kernel for CPUs, which is 13 times as fast and which XLA has none of; None where there is a GPU.
 
     Returns:
-        float `(batch,)`.
+        float `(batch,)`; `IMPOSSIBLE` for a text that has more ids than there are steps for, and 0 for one that has none.
     """
     ids, logits = ops.cast(y_true, "int32"), ops.cast(y_pred, "float32")
     lengths, steps = ops.sum(ops.cast(ids > 0, "int32"), axis=1), ops.sum(ops.cast(logits[:, :, 1] > ABSENT_LOGIT / 2, "int32"), axis=1)
@@ -54,7 +56,7 @@ def ctc_cost(y_true, y_pred, compiled=None):
     every, compiled = ops.full_like(lengths, ops.shape(logits)[1]), bool(tf.config.list_physical_devices("GPU")) if compiled is None else compiled
     labels = ids if compiled else tf.sparse.from_dense(ids)
     found = tf.nn.ctc_loss(labels, logits, ops.where(fits, lengths, 1), every, logits_time_major=False, blank_index=0)
-    return ops.where(fits, found, 0.0)
+    return ops.where(fits, found, ops.where(lengths > 0, IMPOSSIBLE, 0.0))
 
 
 def warn_of_fast_speech(task, dataset):

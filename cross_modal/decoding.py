@@ -124,8 +124,8 @@ def _search(one, unfinished, state, memory, length, shrink, beams=1):
 def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0, shrink=True):
     """Looks for the likeliest sequences, keeping the best few beginnings at each step.
 
-    A sequence that has ended is compared by its log-probability divided by `((5 + ids) / 6) ** length_penalty`, its end counted among the ids. The search ends when nothing that
-    goes on is better, at the length it has, than the worst of as many ended ones as there are beams.
+    A sequence that has ended is compared by its log-probability divided by `((5 + ids) / 6) ** length_penalty`, its end counted among the ids. The search for an item's ends when
+    nothing that goes on is better, at the length it has, than the worst of as many ended ones as there are beams, however long others are searched for.
 
     Args:
         step: see above, as `memory`, `rows`, `start`, `end` and `length` in `greedy`.
@@ -143,11 +143,10 @@ def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0, sh
     def penalty(ids):
         return ((5.0 + ops.cast(ids, "float32")) / 6.0) ** length_penalty
 
-    def unfinished(place, alive, scores, ended, marks):
-        # With a bound, since no row may be left, of which Keras would take no maximum.
-        return ops.max(scores, axis=1, initial=_NEVER) / penalty(place) > ops.min(marks, axis=1, initial=-_NEVER)
+    def unfinished(place, alive, scores, ended, marks, done):
+        return ops.logical_not(done)
 
-    def one(place, alive, scores, ended, marks, memory):
+    def one(place, alive, scores, ended, marks, done, memory):
         last = ops.where(place == 0, start, ops.take(alive, ops.maximum(place - 1, 0), axis=2))  # (rows, beams)
         logits, memory = step(ops.reshape(last, (-1,)), place, memory)
         vocab = logits.shape[-1]
@@ -157,7 +156,7 @@ def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0, sh
         parent, chosen = where // vocab, where % vocab
         grown = ops.take_along_axis(alive, parent[:, :, None], axis=1)  # (rows, 2 * beams, length)
         ends = chosen == end
-        marked = ops.where(ends, found / penalty(place + 1), _NEVER)
+        marked = ops.where(ends & ops.logical_not(done)[:, None], found / penalty(place + 1), _NEVER)
         marks, best = ops.top_k(ops.concatenate([marks, marked], axis=1), beams)
         ended = ops.take_along_axis(ops.concatenate([ended, grown], axis=1), best[:, :, None], axis=1)
         scores, best = ops.top_k(ops.where(ends, _NEVER, found), beams)
@@ -166,12 +165,15 @@ def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0, sh
         parent = ops.take_along_axis(parent, best, axis=1) + ops.arange(ops.shape(parent)[0])[:, None] * beams  # Rows of the memory.
         parent = ops.reshape(parent, (-1,))
         memory = {name: value if name.startswith("states") else ops.take(value, parent, axis=0) for name, value in memory.items()}
-        return place + 1, alive, scores, ended, marks, memory
+        # With a bound, since no row may be left, of which Keras would take no maximum. What is done stays done, though a penalty may let what is longer catch up.
+        better = ops.max(scores, axis=1, initial=_NEVER) / penalty(place + 1) > ops.min(marks, axis=1, initial=-_NEVER)
+        return place + 1, alive, scores, ended, marks, done | ops.logical_not(better), memory
 
     memory = {name: ops.repeat(value, beams, axis=0) for name, value in memory.items()}
     empty, never = ops.zeros((rows, beams, length), "int32"), ops.full((rows, beams), _NEVER)
     only = ops.concatenate([ops.zeros((rows, 1)), never[:, 1:]], axis=1)  # All beams are the same at first: one of them is enough.
-    alive, scores, ended, marks = _search(one, unfinished, (empty, only, empty, never), memory, length, shrink, beams)
+    begun = (empty, only, empty, never, ops.zeros((rows,), "bool"))
+    alive, scores, ended, marks, _ = _search(one, unfinished, begun, memory, length, shrink, beams)
     # What has not ended at the greatest length stands behind what has.
     marks = ops.concatenate([marks, scores / penalty(length)], axis=1)
     behind = ops.concatenate([ops.zeros((rows, beams)), ops.full((rows, beams), _NEVER / 2)], axis=1)

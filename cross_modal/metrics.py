@@ -13,6 +13,8 @@ _ARTICLES = frozenset(
     " fr:le fr:la fr:les fr:l fr:un fr:une it:il it:lo it:la it:i it:gli it:le it:l it:un it:uno it:una pt:o pt:a pt:os pt:as pt:um pt:uma nl:de nl:het nl:een".split()
 )
 
+_WITHOUT_SPACES = {"zh": "zh", "yue": "zh", **dict.fromkeys(("ja", "th", "lo", "km", "my"), "char")}  # Languages, and how sacreBLEU tells words apart in them.
+
 
 def ranks(similarity, relevant):
     """Ranks the first relevant candidate of each query.
@@ -128,13 +130,36 @@ def bootstrap(counts, resamples=1000, seed=0):
     return {name: [round(float(bound), 4) for bound in np.percentile(values, [2.5, 97.5])] for name, values in scores.items()}
 
 
+def bootstrap_mean(values, groups, resamples=1000, seed=0):
+    """Estimates the spread of a mean over tables like this one, of other groups: what belongs together is drawn together.
+
+    Args:
+        values: float `(examples,)`.
+        groups: of each example, such as the item that it is of.
+        resamples: number of tables drawn.
+        seed: of the draw.
+
+    Returns:
+        The bounds between which 95 % of the means lie, list of two floats.
+
+    Source:
+        Davison and Hinkley (1997), "Bootstrap Methods and their Application", section 3.8 (hierarchical data), drawing groups alone.
+    """
+    _, places = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(places, values), np.bincount(places)
+    chance = np.random.default_rng(seed)
+    drawn = (chance.integers(len(sums), size=len(sums)) for _ in range(resamples))
+    means = [sums[rows].sum() / counts[rows].sum() for rows in drawn]
+    return [round(float(bound), 4) for bound in np.percentile(means, [2.5, 97.5])]
+
+
 def text_scores(references, hypotheses, language=""):
     """Compares texts with what they should be; sacreBLEU and jiwer do the counting.
 
     Args:
         references: list of a list of str for each text: any of them is right.
         hypotheses: list of str.
-        language: tag, for how words are told apart in Chinese, Japanese and Thai.
+        language: tag, for how words are told apart: in Chinese, Japanese, Thai, Lao, Khmer and Burmese, which put no spaces between them, each letter is one.
 
     Returns:
         Dict of `bleu` and `chrf`, 0 to 100, with `bleu_signature` and `chrf_signature`, and `bleu_lower`, of lower-case texts, but no BLEU where no reference has four words, of
@@ -145,7 +170,7 @@ def text_scores(references, hypotheses, language=""):
     import jiwer
     from sacrebleu.metrics import BLEU, CHRF
 
-    tokenize = {"zh": "zh", "ja": "char", "th": "char"}.get(language.partition("-")[0], "13a")
+    tokenize = _WITHOUT_SPACES.get(language.partition("-")[0], "13a")
     most = max(map(len, references))
     streams = [[right[place] if place < len(right) else None for right in references] for place in range(most)]
     bleu, chrf = BLEU(tokenize=tokenize, force=True), CHRF()
@@ -155,10 +180,11 @@ def text_scores(references, hypotheses, language=""):
     if any(len(bleu.tokenizer(text).split()) >= 4 for right in references for text in right):
         scores |= {"bleu": cased, "bleu_lower": lower.corpus_score(hypotheses, streams).score}
     scores["exact"] = float(np.mean([said in right for right, said in zip(references, hypotheses)]))
-    for name, count in (("wer", jiwer.process_words), ("cer", jiwer.process_characters)):
+    apart = str if tokenize == "13a" else bleu.tokenizer
+    for name, count, of in (("wer", jiwer.process_words, apart), ("cer", jiwer.process_characters, str)):
         errors = length = 0
         for right, said in zip(references, hypotheses):
-            found = [count(one, said) for one in right if one.strip()]
+            found = [count(of(one), of(said)) for one in right if one.strip()]
             wrong = [(one.substitutions + one.deletions + one.insertions, one.hits + one.substitutions + one.deletions) for one in found]
             if wrong:
                 nearest = min(wrong, key=lambda pair: pair[0] / pair[1])

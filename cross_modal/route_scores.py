@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from cross_modal import metrics
+from cross_modal.ctc import IMPOSSIBLE
 from cross_modal.routes import route_name
 
 _COLUMNS = {
@@ -56,9 +57,10 @@ def score_routes(task, model, batches):
     scores, predictions, answers = [], [], {}
     for route in routes:
         if found[route, False]:
-            answers[route], spent, steps = zip(*found[route, False])
+            answers[route], *_ = zip(*found[route, False])
+            spent, steps = (sum(one) for one in zip((0.0, 0.0), *((spent, steps) for _, spent, steps in found[route, False] if spent < IMPOSSIBLE)))
             said = {"route": route_name(route), "trained": route in trained}
-            scores.append({**said, "items": len(answers[route]), **_counted(answers[route], route), "perplexity": math.exp(min(sum(spent) / max(sum(steps), 1), 50.0))})
+            scores.append({**said, "items": len(answers[route]), **_counted(answers[route], route), "perplexity": math.exp(min(spent / max(steps, 1), 50.0))})
             marks = metrics.sentence_scores([one["references"] for one in answers[route]], [one["hypothesis"] for one in answers[route]])
             predictions += [{**said, **answer, "chrf": round(mark, 1)} for answer, mark in zip(answers[route], marks)]
             if found[route, True]:

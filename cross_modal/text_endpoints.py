@@ -20,8 +20,8 @@ def make_endpoints(task, model):
     | `sample` | `target_language`, `temperature`, `top_k`, `top_p`, `seed`: numbers as text, or empty; with a `seed` the same is drawn again | `text`, `score` |
     | `score` | `target_language`, `target`: a text | its `log_probability`, and how many `subwords` that is the sum of |
 
-    A row without a source that the model was taught to read, or in a language that it was not taught to write, gets an empty text and a score of -1e9. Of texts that are
-    spelled by a recording alone there is no `sample`.
+    A row without a source that the model was taught to read, or in a language that it was not taught to write, gets an empty text and a score of -1e9, as has the
+    `log_probability` of such a row, and of a text that a recording is too short to spell. Of texts that are spelled by a recording alone there is no `sample`.
 
     Args:
         task: `tasks.Generation`.
@@ -62,10 +62,10 @@ def make_endpoints(task, model):
         return {"text": tf.where(usable, texts, ""), "score": tf.where(usable, scores, _NO_ANSWER)}
 
     def score(**raw):
-        x, asked, _ = read(raw)
+        x, asked, usable = read(raw)
         text = {**featurize_batch(feature, raw[target], asked), "language": task.languages.featurize(asked)}
         spent, steps = task.weigh(model, x, text)
-        return {"log_probability": -spent, "subwords": tf.cast(steps, tf.int32)}
+        return {"log_probability": tf.where(usable, -spent, _NO_ANSWER), "subwords": tf.cast(steps, tf.int32)}
 
     language = {LANGUAGE: STRING}
     found = {"generate": Endpoint(generate, {**sources, **language})}

@@ -100,19 +100,19 @@ def fit(
         for generator, value in zip(_seed_generators(model), state["seeds"], strict=True):
             generator.assign(value)
     else:
-        model = _build(task, precision_for(precision))
+        model, kept = _build(task, precision_for(precision)), set()
         for part in transfer.start_from(model, start_from or {}, task.features, task.languages.names):
             skipped = f"; not {', '.join(part['skipped'][:5])}{', ...' if len(part['skipped']) > 5 else ''}" if part["skipped"] else ""
             skipped = f"; {', '.join(part['reshaped'])} in part{skipped}" if part["reshaped"] else skipped
+            kept.update(part["copied"], part["reshaped"])
             print(f"{part['part']} starts with {len(part['copied'])} weights, {part['numbers']:,} numbers, of {part['run']}{skipped}", flush=True)
         compiled = _optimizer(optimizer, {"learning_rate": highest, "weight_decay": weight_decay, "clipnorm": clipnorm, "use_ema": ema is not None or None, "ema_momentum": ema})
+        # Keras would wrap it by itself, but what it saves then comes back without.
+        compiled = keras.optimizers.LossScaleOptimizer(compiled) if precision == "mixed_float16" else compiled
         compiled.build(model.trainable_variables)  # Built inside the first step it would have that step traced twice.
         model.compile(optimizer=compiled, jit_compile=jit_compile, **task.objective())
 
     task.regularize(model)
-    if paces:
-        transfer.set_paces(model, paces)
-
     taught = make_teacher(task, teacher) if teacher else None
 
     def data(split, seed, start=0, cache=cache):
@@ -122,14 +122,17 @@ def fit(
             fields, again, first = {**fields, **asked.features}, {**again, **asked.again}, {**first, **asked.drawn_first}
         made = batches(
             dataset, split, fields, task.languages, batch_size, draws=task.draws, drawn_first=first, seed=seed, **sorted_by,
-            cache=cache, start=start, augment=augment or {}, modality_dropout=modality_dropout, mixup=mixup, oversample=oversample or {}, weigh=weigh or {}, again=again,
-            choose=task.choose,
+            cache=cache, start=start, augment=augment or {}, modality_dropout=modality_dropout, sources=task.sources, mixup=mixup, oversample=oversample or {},
+            weigh=weigh or {}, again=again, choose=task.choose,
         )  # fmt: skip
         return made.map(lambda batch: _weighed(batch, asked.teach(batch, *task.example(batch)) if asked else task.example(batch)))
 
     steps = steps_per_epoch or math.ceil(dataset.splits["train"] / (_items_of(data("train", seed, cache=False)) if batch_tokens else batch_size))
     if ema is not None and not state["epoch"]:
-        _average_statistics(model, next(iter(data("train", None, cache=False)))[0], ema)
+        kept.update(weight.path for layer, share in transfer.settings_of(model, freeze or {}) if share for weight in layer.weights)
+        _average_statistics(model, next(iter(data("train", None, cache=False)))[0], ema, kept)
+    if paces or freeze:
+        transfer.set_paces(model, paces or {}, {name: math.ceil(share * epochs) * steps for name, share in (freeze or {}).items()})
     averaged = keras.callbacks.SwapEMAWeights() if ema is not None else None
     callbacks = [Schedule(highest, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
     callbacks += [averaged] if averaged else []
@@ -198,14 +201,14 @@ def _build(task, precision):
     return model
 
 
-def _average_statistics(model, x, ema):
-    """Lets batch normalisation average over as many steps as the weights, beginning with the statistics of a batch.
+def _average_statistics(model, x, ema, kept):
+    """Lets batch normalisation average over as many steps as the weights, beginning with the statistics of a batch, but for the weights of some paths, which have better ones.
 
     Averaged weights are worth little with the statistics of the last steps alone while the model learns fast, and with what the statistics are before the first one for long.
     """
     found = [(layer, layer.momentum) for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     for layer, _ in found:
-        layer.momentum = 0.0
+        layer.momentum = 1.0 if layer.moving_mean.path in kept else 0.0
     if found:
         model(x, training=True)
     for layer, momentum in found:

@@ -10,7 +10,7 @@ import re
 import keras
 import numpy as np
 
-from cross_modal.layers import LanguageEmbedding
+from cross_modal.layers import LanguageAdapter, LanguageEmbedding
 from cross_modal.word_vectors import WordVectors
 
 _VOCABULARY = "model", "words", "letters"  # In the configuration of a feature, what its ids stand for.
@@ -76,7 +76,7 @@ def _copied(part, other, languages, theirs):
     pairs = [(a + step, b + step) for a, b, size in difflib.SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks() for step in range(size)]
     free = [b for b in range(len(given)) if b not in {b for _, b in pairs}]
     for a in [a for a in range(len(own)) if a not in {a for a, _ in pairs}]:  # Those of which there are more, or fewer, rows.
-        alike = [b for b in free if given[b].name == own[a].name and len(own[a].shape) == 2 and own[a].shape[1:] == given[b].shape[1:]]
+        alike = [b for b in free if given[b].name == own[a].name and own[a].shape[1:] == given[b].shape[1:]]
         if alike and (id(own[a]) in tagged or (own[a].name == "embeddings" and own[a].shape[0] > given[alike[0]].shape[0])):
             pairs.append((a, alike[0]))
             free.remove(alike[0])
@@ -91,7 +91,7 @@ def _copied(part, other, languages, theirs):
             kept = keras.ops.convert_to_numpy(own[a]).copy()
             for here, there in rows:
                 kept[here] = value[there]
-            value, numbers = kept, numbers + len(rows) * value.shape[1]
+            value, numbers = kept, numbers + len(rows) * value[0].size
         else:
             numbers += value.size
         own[a].assign(value)
@@ -101,8 +101,10 @@ def _copied(part, other, languages, theirs):
 
 def _tagged(part):
     """The weights of a part that have a row for each language, by identity."""
-    layers = part._flatten_layers() if isinstance(part, keras.Model) else [part]
-    return {id(one.vectors) for one in layers if isinstance(one, LanguageEmbedding) and one.built}
+    layers = [one for one in (part._flatten_layers() if isinstance(part, keras.Model) else [part]) if one.built]
+    return {id(one.vectors) for one in layers if isinstance(one, LanguageEmbedding)} | {
+        id(weight) for one in layers if isinstance(one, LanguageAdapter) for weight in (one.down, one.up)
+    }
 
 
 def _from_words(parts, name, paths, features):
@@ -207,21 +209,45 @@ def settings_of(model, patterns):
     return [(layer, values[-1]) for layer, values in found if values]
 
 
-def set_paces(model, patterns):
-    """Lets layers learn at a share of the learning rate.
+def set_paces(model, patterns, frozen=()):
+    """Lets layers learn at a share of the learning rate, and those that are frozen at first begin as gently as the others did.
 
     Args:
         model: compiled `keras.Model`.
-        patterns: dict of a pattern, see `settings_of`, to the share.
+        patterns: dict of a pattern, see `settings_of`, to the share, which is also that of the optimizer's weight decay.
+        frozen: dict of a pattern to the number of steps before the first one that its layers learn by.
 
     Raises:
         ValueError: if a pattern fits no layer.
     """
-    shares = {id(weight.value): share for layer, share in settings_of(model, patterns) for weight in layer.trainable_weights}
+    shares, befores = ({id(one.value): value for layer, value in settings_of(model, dict(given)) for one in layer.trainable_weights} for given in (patterns, frozen))
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # With mixed_float16 it is wrapped.
-    step = type(optimizer).update_step
+    step, decay, whole = type(optimizer).update_step, type(optimizer)._apply_weight_decay, optimizer.weight_decay
 
     def update_step(gradient, variable, learning_rate):
-        step(optimizer, gradient, variable, learning_rate * shares.get(id(variable), 1.0))
+        step(optimizer, gradient, variable, learning_rate * shares.get(id(variable), 1.0) * _as_new(optimizer, befores.get(id(variable), 0)))
+
+    def apply_weight_decay(variables):
+        groups = {}
+        for variable in variables:
+            groups.setdefault(shares.get(id(variable.value), 1.0), []).append(variable)
+        for share, some in groups.items():
+            optimizer.weight_decay = whole * share
+            decay(optimizer, some)
+        optimizer.weight_decay = whole
 
     optimizer.update_step = update_step  # A wrapper would have to be saved with the run, under a name of its own.
+    if whole is not None:
+        optimizer._apply_weight_decay = apply_weight_decay
+
+
+def _as_new(optimizer, before):
+    """By how much Adam is to step less where its averages began some steps later: it takes them for as old as all others, and small ones of squares for small squares."""
+    if not before or not isinstance(optimizer, (keras.optimizers.Adam, keras.optimizers.Nadam)):
+        return 1.0
+
+    def corrected(step):
+        return keras.ops.sqrt(1.0 - optimizer.beta_2**step) / (1.0 - optimizer.beta_1**step)
+
+    step = keras.ops.cast(optimizer.iterations + 1, "float32")
+    return corrected(step - before) / corrected(step)

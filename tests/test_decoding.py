@@ -56,6 +56,27 @@ def test_one_beam_is_greedy_and_the_graph_gives_the_same():
     assert ids[1].numpy().tolist() == written + [0] * (LENGTH - len(written)) and float(scores[1]) == pytest.approx(total, abs=1e-5)
 
 
+@pytest.mark.parametrize("shrink", [True, False])
+def test_a_text_does_not_depend_on_what_is_searched_for_beside_it(shrink):
+    """A penalty would let a long text, which is kept but not gone on with, catch up while another item is searched for."""
+    length, chances = 64, np.full((2, 64, 8, 8), 1e-9, "float32")  # By item, place, last id and id.
+    chances[:, :, :, END] = 1.0
+    chances[0, 0, START, [END, 4, 5]] = 0.2, 0.3, 0.5
+    chances[0, 1, 4, [END, 6]], chances[0, 1, 5, [END, 6]] = (0.9, 0.1), (0.8, 0.2)
+    chances[0, 2:12, 6, END], chances[0, 2:12, 6, 6] = 0.0, 1.0
+    chances[1, :14, :, END], chances[1, :14, :, 4] = 0.02, 0.98
+
+    def found(items):
+        memory = {"states_chances": tf.math.log(tf.maximum(chances[items], 1e-9))}
+        ids, scores = decoding.beam(
+            lambda ids, place, memory: (tf.gather(memory["states_chances"][:, place], ids, axis=1, batch_dims=1), memory), memory, len(items), START, END, length, 2, 1.0, shrink
+        )
+        return ids.numpy()[0].tolist(), scores.numpy()[0]
+
+    (alone, own), (beside, same) = found([0]), found([0, 1])
+    assert alone == beside and own == pytest.approx(same)
+
+
 def test_what_does_not_end_is_returned_all_the_same():
     def never(ids, place, memory):
         return tf.one_hot(tf.ones_like(ids), 4, 5.0, 0.0) + tf.one_hot(3, 4, -1e9), memory

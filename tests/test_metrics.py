@@ -109,6 +109,21 @@ def test_f1_of_counts_is_that_of_the_answers(pairs):
     assert metrics.f1_of(counts) == pytest.approx(metrics.macro_f1(references, hypotheses))
 
 
+def test_what_belongs_together_is_drawn_together():
+    """Of 300 tables of 100 items, each asked four times and answered alike, nearly all intervals have the chance that they were made with; as single examples a third would not."""
+    chance, covered = np.random.default_rng(0), 0
+    for seed in range(300):
+        low, high = metrics.bootstrap_mean(np.repeat(chance.random(100) < 0.7, 4).astype(float), np.repeat(np.arange(100), 4), 200, seed)
+        covered += low <= 0.7 <= high
+    assert covered >= 270
+    assert metrics.bootstrap_mean([1.0, 1.0], ["a", "b"]) == [1.0, 1.0] and metrics.bootstrap_mean([0.0, 1.0, 1.0], ["a", "a", "b"], seed=1) == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("language, right, said, wer", [("zh", "我喜欢狗。", "我喜欢猫。", 1 / 5), ("ja", "犬が好き", "猫が好き", 1 / 4), ("th", "สวัสดี", "สวัสดา", 1 / 6), ("en", "a dog", "a cat", 1 / 2)])
+def test_words_are_told_apart_where_no_spaces_are(language, right, said, wer):
+    assert metrics.text_scores([[right]], [said], language)["wer"] == pytest.approx(wer)
+
+
 def test_bootstrap_covers_and_narrows():
     small, large = metrics.bootstrap(np.array([[8, 2], [2, 8]])), metrics.bootstrap(np.array([[800, 200], [200, 800]]))
     for found, width in ((small, 0.35), (large, 0.035)):

@@ -50,12 +50,13 @@ def image(value, seed, *, crop=None, scale=0.0, rotation=0.0, shift=0.0, flip=Fa
     return value
 
 
-def audio(raw, seed, *, gain_db=0.0, noise_db=None, shift_ms=0, speed=0.0):
+def audio(raw, seed, seconds=30, *, gain_db=0.0, noise_db=None, shift_ms=0, speed=0.0):
     """Changes one recording.
 
     Args:
         raw: WAV bytes, string `()`.
         seed: int `(2,)`.
+        seconds: of the sound that are kept, when all is done.
         gain_db: largest change of loudness, either way; what passes full scale is clipped.
         noise_db: smallest distance of white noise below the recording; it is drawn between that and 30 dB more. None for no noise.
         shift_ms: most milliseconds of silence put before the sound, or cut off its beginning; at most a tenth of the recording is cut.
@@ -65,7 +66,7 @@ def audio(raw, seed, *, gain_db=0.0, noise_db=None, shift_ms=0, speed=0.0):
         WAV bytes, string `()`, 16 kHz and one channel.
     """
     draw = _draws(seed)
-    samples = decode_wav(raw)
+    samples = decode_wav(raw, seconds * (1.0 + speed))
     if speed:
         samples = resample(samples, tf.cast(tf.round(SAMPLE_RATE * (1.0 + speed * draw(()))), tf.int32), zeros=6)
     if shift_ms:

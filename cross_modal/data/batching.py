@@ -16,7 +16,7 @@ _LENGTHS = [8] + [step << power for power in range(2, 28) for step in (3, 4)]
 
 
 def batches(
-    dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0, augment=(), modality_dropout=0.0, mixup=0.0,
+    dataset, split, features, languages, size, draws=None, seed=None, bucket_by=None, cache=True, start=0, augment=(), modality_dropout=0.0, sources=None, mixup=0.0,
     oversample=(), weigh=(), drawn_first=(), again=(), choose=None, raw=False, tokens=None,
 ):  # fmt: skip
     """Makes batches of the drawn views of each item.
@@ -39,6 +39,7 @@ def batches(
         augment: with a seed, dict of field to a dict of the keyword arguments of `augment.image`, `audio` and `spectrogram`, or `text` and
             `subwords`.
         modality_dropout: with a seed, how often each field of an item is hidden; one that is there always stays.
+        sources: names of the fields that may be hidden; None for all that are no label.
         mixup: with a seed, `alpha` of `augment.mix`, which mixes pictures, sounds and labels; 0 for none.
         oversample: with a seed, dict of field (a label, or another one for its languages), or of several such as `label*text` for each pair, to a power: 0 leaves the classes
             as they are, 1 shows the items of a rare one as often as those of the most common.
@@ -110,7 +111,7 @@ def batches(
         else:
             drawn = _draw(item, step, features, draws, seed, first)
         for name, options in heard.items():
-            drawn[name] = _heard(drawn[name], options, own_seed(step, name))
+            drawn[name] = _heard(drawn[name], features[name], options, own_seed(step, name))
         drawn = _featurize(drawn, features, languages, [name for name in features if name not in early], raw)
         for name, options in split.items():
             drawn[name] = _split(drawn[name], features[name], options, own_seed(step, name))
@@ -119,7 +120,7 @@ def batches(
     items = items.enumerate().map(draw, num_parallel_calls=_CORES)
     items = _batch(items, features, size, bucket_by, tokens, seed is not None, raw, by_presence=seed is not None and choose is not None and draws is not None)
     if augment or (seed is not None and (modality_dropout or mixup)):
-        items = _augmented(items, {name: feature for name, feature in features.items() if name not in again}, augment, modality_dropout, mixup, seed)
+        items = _augmented(items, {name: feature for name, feature in features.items() if name not in again}, augment, modality_dropout, sources, mixup, seed)
     if start:
         items = items.skip(start)
     items = items.map(lambda batch: _pad(batch, features), num_parallel_calls=_CORES).prefetch(4)
@@ -203,10 +204,14 @@ def _place(item, features, draws):
     return out
 
 
-def _heard(field, options, seed):
+def _heard(field, feature, options, seed):
     """Changes recordings; the key is still that of what they were."""
-    places = tf.range(tf.size(field["value"]), dtype=tf.int64)
-    changed = tf.map_fn(lambda pair: augmenting.audio(pair[0], [seed[0], seed[1] + 2**40 * pair[1]], **options), (field["value"], places), fn_output_signature=tf.string)
+    places, seconds = tf.range(tf.size(field["value"]), dtype=tf.int64), getattr(feature, "seconds", 30)
+
+    def change(pair):
+        return augmenting.audio(pair[0], [seed[0], seed[1] + 2**40 * pair[1]], seconds, **options)
+
+    changed = tf.map_fn(change, (field["value"], places), fn_output_signature=tf.string)
     return {**field, "value": changed, "key": _key(field["value"])}
 
 
@@ -228,7 +233,7 @@ def _repeated(item, seed):
     return tf.data.Dataset.from_tensors(item).repeat(tf.cast(whole, tf.int64) + tf.cast(more, tf.int64))
 
 
-def _augmented(items, features, augment, modality_dropout, mixup, seed):
+def _augmented(items, features, augment, modality_dropout, sources, mixup, seed):
     """Changes whole batches."""
     inputs = [name for name, feature in features.items() if feature.kind != "label"]
     texts = [name for name in inputs if features[name].kind == "text"]
@@ -242,7 +247,7 @@ def _augmented(items, features, augment, modality_dropout, mixup, seed):
             batch[name] = _changed(batch[name], features[name].kind, augment.get(name) or {}, own)
         own = tf.stack([tf.constant(seed, tf.int64), step * 2 * len(features) + len(features)])
         if modality_dropout:
-            masks = augmenting.drop_modalities({name: batch[name]["mask"] for name in inputs}, own, modality_dropout)
+            masks = augmenting.drop_modalities({name: batch[name]["mask"] for name in (inputs if sources is None else sources)}, own, modality_dropout)
             batch.update({name: {**batch[name], "mask": mask} for name, mask in masks.items()})
         if mixup:
             batch = augmenting.mix(batch, inputs, [name for name in features if name not in inputs], own, mixup)

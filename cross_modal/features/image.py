@@ -50,7 +50,7 @@ class Image(Feature):
         if self.channels == 1:
             pixels = tf.image.rgb_to_grayscale(pixels)
         if self.fit == "pad":
-            pixels = tf.image.resize_with_pad(pixels, *self.size, method="bilinear", antialias=True)
+            pixels = _padded(pixels, self.size)
         else:
             pixels = _middle(pixels, self.size) if self.fit == "crop" else pixels
             pixels = tf.image.resize(pixels, self.size, method="bilinear", antialias=True)
@@ -58,6 +58,15 @@ class Image(Feature):
 
     def config(self):
         return {"size": list(self.size), "channels": self.channels, "fit": self.fit, **self._kinds}
+
+
+def _padded(pixels, size):
+    """A picture as large as fits into a size, in its middle; `tf.image.resize_with_pad` cannot have one that is so thin that nothing would be left of it."""
+    given = tf.cast(tf.shape(pixels)[:2], tf.float32)
+    inner = given / tf.reduce_max(given / size)
+    above, before = tf.unstack(tf.cast((size - inner) / 2, tf.int32))
+    pixels = tf.image.resize(pixels, tf.maximum(tf.cast(inner, tf.int32), 1), method="bilinear", antialias=True)
+    return tf.image.pad_to_bounding_box(pixels, above, before, *size)
 
 
 def _middle(pixels, size):

@@ -39,7 +39,7 @@ class LanguageEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.languages = languages
         self.dropout = dropout
-        self.seed_generator = keras.random.SeedGenerator(0)
+        self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, states_shape, language_shape):
         self.vectors = self.add_weight(shape=(self.languages, states_shape[-1]), initializer=keras.initializers.RandomNormal(stddev=0.02), name="vectors")

@@ -17,7 +17,7 @@ class HideSources(keras.layers.Layer):
     def __init__(self, rate, **kwargs):
         super().__init__(**kwargs)
         self.rate = rate
-        self.seed_generator = keras.random.SeedGenerator(0)
+        self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, present, training=False):
         if not training or not self.rate:
@@ -45,7 +45,7 @@ class GaussianSample(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.seed_generator = keras.random.SeedGenerator(0)
+        self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, mean, log_variance, training=False):
         if not training:

@@ -289,7 +289,7 @@ class Generation(Task):
             target: dict of `value`, `mask` and `language` of the texts that should be.
 
         Returns:
-            Texts and their scores, `(batch,)`; and what those that should be cost, in nats, and their subwords, `(batch,)`.
+            Texts and their scores, `(batch,)`; and what those that should be cost, in nats, and their subwords, `(batch,)`; see `ctc.ctc_cost` for those that cannot be.
         """
         texts, scores = self.write(model, x, target["language"])
         return texts[:, 0], scores[:, 0], *self.weigh(model, x, target)

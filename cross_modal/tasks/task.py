@@ -55,6 +55,11 @@ class Task(abc.ABC):
         """How many views of each field are drawn from an item in training."""
 
     @property
+    def sources(self) -> list[str]:
+        """Names of the fields that are read; by default all that are no label."""
+        return [name for name, feature in self.features.items() if feature.kind != "label"]
+
+    @property
     def drawn_first(self) -> dict[str, tuple[str, ...]]:
         """Languages of a field whose views are drawn before others; by default none are."""
         return {}

@@ -152,6 +152,13 @@ def test_speed_changes_length_and_pitch_alike():
         assert 0.79 <= factor <= 1.21 and abs(frequency(found) / 500 - factor) < 0.01
 
 
+def test_no_more_of_a_recording_is_heard_than_is_asked_for_and_no_less():
+    raw = tf.audio.encode_wav(tf.zeros((32 * 8000, 1)), 8000)
+    for seconds, length in ((2, 2), (31, 31), (50, 32)):
+        assert abs(decode_wav(augment.audio(raw, SEED, seconds, gain_db=1.0), 99).shape[0] / 16000 - length) < 0.01
+    assert all(decode_wav(augment.audio(raw, [1, seed], 2, speed=0.2), 99).shape[0] / 16000 >= 2 for seed in range(4))
+
+
 def test_shift_puts_silence_before_or_cuts_at_most_a_tenth():
     raw = tone()
     lengths = []

@@ -66,6 +66,20 @@ def test_fit_keeps_all_or_the_middle(height, width, fit, rows, columns):
     assert (out[..., 2] == 0).all()
 
 
+@pytest.mark.parametrize("height, width, size", [(10, 20, (10, 12)), (37, 11, (16, 16)), (5, 3, (8, 8)), (100, 99, (7, 31)), (1, 1, (4, 6))])
+def test_padding_is_that_of_tensorflow(height, width, size):
+    pixels = noise(height, width)
+    wanted = tf.image.resize_with_pad(tf.constant(pixels / 255, tf.float32), *size, method="bilinear", antialias=True)
+    np.testing.assert_allclose(features.Image(size).featurize(tf.constant(encode(pixels))), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])
+@pytest.mark.parametrize("height, width", [(700, 10), (1000, 1), (1, 65), (4, 300)])
+def test_a_thin_picture_is_at_least_a_line(height, width, fit):
+    out = features.Image((32, 32), fit=fit).featurize(tf.constant(encode(np.full((height, width, 3), 255)))).numpy()
+    assert out.max() == pytest.approx(1, abs=1e-5) and (fit != "pad" or np.isclose(out[..., 0], 1).sum() == 32)
+
+
 def test_an_unknown_fit_is_told():
     with pytest.raises(ValueError, match="pad, crop or stretch. Received: fit=fill"):
         features.Image(fit="fill")

@@ -119,7 +119,11 @@ def test_texts_are_read_off_recordings(learned, dataset, beams):
     item = next(iter(dataset.items("test").as_numpy_iterator()))
     spoken = {"audio": item["audio"]["value"][[tag.decode() for tag in item["audio"]["language"]].index("fr")], "audio_language": b"fr", "target_language": b"fr"}
     testing.check_task(task, drawn(task, dataset), {"generate": [spoken, {**spoken, "target_language": b"xx"}], "score": [{**spoken, "target": "deux"}]})
-    assert {layer.name for layer in task.build().layers} & {"decoder", "embedding"} == set()
+    model = task.build()
+    assert {layer.name for layer in model.layers} & {"decoder", "embedding"} == set()
+    rows = [{**spoken, "target": text} for text in ("deux", "deux cents " * 20)] + [{"target": "deux", "target_language": b"fr"}]
+    said = ask(task.endpoints(model)["score"], rows)["log_probability"]
+    assert -1e6 < said[0] < 0 and said[1:].tolist() == [-1e9, -1e9]  # The second is too long for the recording, and the third has none.
 
 
 def test_a_decoder_and_what_is_spelled_learn_together(learned, dataset):
