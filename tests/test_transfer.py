@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from cross_modal import callbacks, decoders, features, tasks, towers, training, transfer, word_vectors
+from cross_modal import callbacks, decoders, features, layers, tasks, towers, training, transfer, word_vectors
 
 
 def _made(learned, kind, dim=8, widths=(4,)):
@@ -234,6 +234,65 @@ def test_what_was_built_not_to_be_trained_is_never_thawed(learned, dataset, tmp_
     model, steps = _fitted(task, dataset, tmp_path, freeze={"image": 0.5}, epochs=2, ema=0.9)
     assert not any(layer.trainable for layer in model._flatten_layers() if layer.name == "known")
     assert {part for part, step in steps if step.any()} == {"image", "text", "joined"}
+
+
+def test_adapters_go_to_their_languages():
+    """Whether there are as many languages or not: Turkish is new, German is gone."""
+    ours, states, tags = ["und", "en", "tr"], np.zeros((1, 2, 3), "float32"), ["und", "de", "en"]
+    for theirs in (tags, [*tags, "fr"]):
+        old, new = (layers.LanguageAdapter(len(names), 2) for names in (theirs, ours))
+        for one in (old, new):
+            one(states, np.zeros(1, "int32"))
+        rows = np.arange(1.0, 1 + len(theirs))
+        old.up.assign(np.broadcast_to(rows[:, None, None], old.up.shape))
+        report = transfer._copied(new, old, ours, theirs)
+        assert new.up.numpy()[:, 0, 0].tolist() == [1.0, 3.0, 0.0] and len(report["reshaped"]) == 2
+        assert report["numbers"] == 2 * 2 * 6 + 6
+
+
+def test_statistics_that_are_kept_are_not_those_of_a_batch():
+    x = np.random.default_rng(0).normal(3.0, 1.0, (64, 2)).astype("float32")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.BatchNormalization(), keras.layers.BatchNormalization()])
+    first, second = model.layers
+    first.moving_mean.assign([5.0, 6.0])
+    training._average_statistics(model, x, 0.98, {first.moving_mean.path})
+    assert first.moving_mean.numpy().tolist() == [5.0, 6.0] and np.abs(second.moving_mean).max() < 0.1 < np.abs(second.moving_mean - 1).max()
+    assert first.momentum == second.momentum == 0.99
+    training._average_statistics(model, x, 0.98, set())
+    assert first.moving_mean.numpy() == pytest.approx(x.mean(0), abs=1e-5)
+
+
+def _two_layers(optimizer):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="body"), keras.layers.Dense(1, name="head")])
+    model.compile(optimizer)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_what_was_frozen_begins_as_gently_as_what_was_not(name):
+    """Steps by the same gradients are the same, whether they are the first of all or come after twenty of another layer."""
+    new, thawed = (_two_layers({"class_name": name, "config": {"learning_rate": 0.01}}) for _ in range(2))
+    transfer.set_paces(thawed, {}, {"body": 20})
+    ones = [keras.ops.ones_like(one) for one in new.trainable_variables]
+    for step in range(24):
+        if step < 20:
+            thawed.optimizer.apply(ones[2:], thawed.layers[1].trainable_variables)
+        else:
+            for model in (new, thawed):
+                model.optimizer.apply([(1 + step % 2) * one for one in ones], model.trainable_variables)
+    np.testing.assert_allclose(thawed.layers[0].kernel, new.layers[0].kernel, atol=1e-5)
+
+
+def test_what_does_not_learn_does_not_fade():
+    model = _two_layers(keras.optimizers.AdamW(0.1, weight_decay=0.5))
+    transfer.set_paces(model, {"body": 0.0, "head": 0.5})
+    before = [one.numpy() for one in model.trainable_variables]
+    model.optimizer.apply([keras.ops.zeros_like(one) for one in model.trainable_variables])
+    for share, old, new in zip((0.0, 0.0, 0.5, 0.5), before, model.trainable_variables):
+        np.testing.assert_allclose(new, old * (1 - 0.1 * 0.5 * share), rtol=1e-5)
+    assert model.optimizer.weight_decay == 0.5
 
 
 def test_paces_count_behind_a_loss_that_is_scaled(learned):

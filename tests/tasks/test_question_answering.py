@@ -116,6 +116,16 @@ def test_targets_are_where_the_answers_stand(reading):
     assert weight["answer"].numpy()[:, 0].tolist() == (first >= 0).astype(float).tolist()
 
 
+def test_what_is_hidden_is_read_and_never_an_answer(reading):
+    task = _task(reading, context="context", no_answer=True)
+    plain, hidden = (
+        next(iter(batches(reading, "train", task.features, task.languages, 40, draws=task.draws, seed=0, modality_dropout=rate, sources=task.sources))) for rate in (0.0, 0.9)
+    )
+    there = {name: [batch[name]["mask"].numpy().any((1, 2)) for batch in (plain, hidden)] for name in task.features}
+    assert (there["answer"][0] == there["answer"][1]).all()
+    assert all(before.sum() > after.sum() for before, after in (there["question"], there["context"])) and (there["question"][1] | there["context"][1]).all()
+
+
 class _Told:
     """A task that answers what it is told."""
 
