@@ -32,7 +32,7 @@ def score_answers(task, model, batches):
         batches: of `data.batches`, all views.
 
     Returns:
-        Dict of reader to a dict of `exact`, the share of right answers; `interval`, between what 95 % of tables of other such items have it; of texts `f1`; `items`, how many questions;
+        Dict of reader to a dict of `exact`, the share of right answers; `interval`, between what 95 % of tables of such items have it; of texts `f1`; `items`, how many questions;
         `kinds`, dict of kind of answer (see `kind_of_answer`) to the same; and `languages`, dict of the kinds of view that are texts, such as `question:de`, to the same. And
         `predictions`, list of dicts.
     """

@@ -106,7 +106,7 @@ def align(dataset, run, seed=0, quick=False, progress=True):
     _clear(run)
     features, languages = config.make_features(full)
     task = config.make_task(full, features, languages)
-    config.save_run(run, full, features, languages)
+    config.save_run(run, full, features, languages, dataset)
     model = fit(task, dataset, run, seed=seed, progress=progress, **full["training"])
     history_picture(run / "history.csv", run / "history.png")
     return task, model
@@ -137,7 +137,7 @@ def _classify(dataset, out, quick):
     model = task.build()
     model.compile(optimizer=keras.optimizers.Adam(2e-3), **task.objective())
     model.fit(train, steps_per_epoch=2 if quick else 60, epochs=2 if quick else 3, validation_data=validation, verbose=2, shuffle=False)
-    config.save_run(run, full, features, languages)
+    config.save_run(run, full, features, languages, dataset)
     model.save(run / "model.keras")
     return task, model
 

@@ -1,25 +1,20 @@
 """Training a task on a dataset: stock `compile` and `fit`, with a run folder that can be gone on with."""
 
-import csv
 import json
 import math
 import pathlib
-import sys
-import time
+import warnings
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 from cross_modal import transfer
-from cross_modal.callbacks import SCHEDULES, Freeze, LateDropout, Schedule
+from cross_modal.callbacks import BEST, SCHEDULES, STATE, Freeze, Keeper, LateDropout, Schedule, checkpoint, seed_generators
 from cross_modal.compiling import precision_for
 from cross_modal.data import batches
 from cross_modal.distilling import make_teacher
 from cross_modal.towers.tower import check_patches
 
-_STATE = "checkpoints/state.json"
-_BEST = "checkpoints/best.weights.h5"
 _COUNTED = 100  # Batches by which it is estimated how many items one has.
 
 
@@ -75,14 +70,16 @@ def fit(
         ValueError: if there are no items to train on, an option has no meaning, or the loss is no longer a number.
     """
     run = pathlib.Path(run)
-    if (run / _STATE).exists() and not resume:
+    if (run / STATE).exists() and not resume:
         raise FileExistsError(f"Expected a folder without a run. Received: {run}. Give another one, go on with resume (--resume), or delete it.")
     if not dataset.splits.get("train"):
         raise ValueError(f"Expected a dataset with a split train. Received: {dataset}")
     if schedule not in SCHEDULES:
         raise ValueError(f"Expected `schedule` to be one of {', '.join(SCHEDULES)}. Received: schedule={schedule}")
-    if not 0 <= dropout_after <= 1:
-        raise ValueError(f"Expected `dropout_after` between 0 and 1, a share of the epochs. Received: dropout_after={dropout_after}")
+    _check_counts(epochs=epochs, batch_size=batch_size, **{name: one for name, one in (("steps_per_epoch", steps_per_epoch), ("patience", patience)) if one is not None})
+    _check_shares(warmup=warmup, dropout_after=dropout_after, modality_dropout=modality_dropout)
+    if wrong := {name: one for name, one in (("augment", augment), ("oversample", oversample), ("weigh", weigh)) if not isinstance(one or {}, dict)}:
+        raise ValueError(f"Expected {' and '.join(wrong)} to have a value for each field. Received: {', '.join(f'{name}={one!r}' for name, one in wrong.items())}")
     highest = learning_rate if isinstance(optimizer, str) else optimizer.get("learning_rate", learning_rate)
     if not isinstance(highest, (int, float)):
         raise ValueError(f"Expected `learning_rate` to be a number; how it changes is `schedule` and `warmup`. Received: learning_rate={highest!r}")
@@ -92,12 +89,12 @@ def fit(
     state = _read_state(run)
     if (state["epoch"] >= epochs or state["stopped"]) and (run / "model.keras").exists():
         return keras.models.load_model(run / "model.keras")
-    if not state["epoch"]:
+    if not state["epoch"] and not teacher:  # Who is taught learns also from items of which the table says nothing.
         task.check(dataset)  # Reads the split: not once more for a run that is gone on with.
     keras.utils.set_random_seed(seed)
     if state["epoch"]:
-        model = keras.models.load_model(_checkpoint(run, state["epoch"]))
-        for generator, value in zip(_seed_generators(model), state["seeds"], strict=True):
+        model = keras.models.load_model(checkpoint(run, state["epoch"]))
+        for generator, value in zip(seed_generators(model), state["seeds"], strict=True):
             generator.assign(value)
     else:
         model, kept = _build(task, precision_for(precision)), set()
@@ -134,19 +131,22 @@ def fit(
     if paces or freeze:
         transfer.set_paces(model, paces or {}, {name: math.ceil(share * epochs) * steps for name, share in (freeze or {}).items()})
     averaged = keras.callbacks.SwapEMAWeights() if ema is not None else None
-    callbacks = [Schedule(highest, SCHEDULES[schedule], warmup, steps, epochs), _Keeper(run, state, patience, epochs, steps, progress, averaged)]
+    callbacks = [Schedule(highest, SCHEDULES[schedule], warmup, steps, epochs), Keeper(run, state, patience, epochs, steps, progress, averaged)]
     callbacks += [averaged] if averaged else []
     callbacks = [LateDropout(round(dropout_after * epochs)), *callbacks] if dropout_after else callbacks
     callbacks = [Freeze(freeze, epochs), *callbacks] if freeze else callbacks
     if state["epoch"] < epochs and not state["stopped"]:
         training, validation = data("train", seed, state["epoch"] * steps), data("validation", None) if dataset.splits.get("validation") else None
+        if validation is not None and not _is_scored(validation):
+            warnings.warn("Nothing of the validation split counts, such as an item with a label: the last epoch is kept, and not the best.", stacklevel=2)
+            validation = None
         prepare(model, *tf.nest.map_structure(_nothing, training.element_spec))
         model.fit(
             training, steps_per_epoch=steps, epochs=epochs, initial_epoch=state["epoch"],
             validation_data=validation, callbacks=callbacks, verbose=0, shuffle=False,
         )  # fmt: skip
-    if (run / _BEST).exists():
-        model.load_weights(run / _BEST)
+    if (run / BEST).exists():
+        model.load_weights(run / BEST)
     model.save(run / "model.keras")
     return model
 
@@ -162,6 +162,22 @@ def prepare(model, x, y, weight=None):
     model.compute_loss(x, y, said, weight, training=False)
     model.compute_metrics(x, y, said, weight)
     model.reset_metrics()
+
+
+def _check_counts(**counts):
+    if wrong := {name: one for name, one in counts.items() if not isinstance(one, int) or one < 1}:
+        raise ValueError(f"Expected {' and '.join(wrong)} to be whole numbers of at least 1. Received: {', '.join(f'{name}={one!r}' for name, one in wrong.items())}")
+
+
+def _check_shares(**shares):
+    if wrong := {name: one for name, one in shares.items() if not isinstance(one, (int, float)) or not 0 <= one <= 1}:
+        raise ValueError(f"Expected {' and '.join(wrong)} between 0 and 1. Received: {', '.join(f'{name}={one!r}' for name, one in wrong.items())}")
+
+
+def _is_scored(data):
+    """Whether anything counts in examples, all of which are looked at, so that they are cached; a loss of nothing would be 0, and the best there is."""
+    weights = [keras.utils.unpack_x_y_sample_weight(example)[2] for example in data]
+    return any(one is None or any(tf.reduce_any(part > 0) for part in tf.nest.flatten(one)) for one in weights)
 
 
 def _nothing(spec):
@@ -226,103 +242,8 @@ def _optimizer(given, settings):
         raise ValueError(f"Expected `optimizer` to be one of {', '.join(known)}, or a dict of name and its arguments. Received: optimizer={given!r} ({error})") from error
 
 
-def _checkpoint(run, epoch):
-    return run / f"checkpoints/epoch_{epoch}.keras"
-
-
-def _seed_generators(model):
-    """The states of dropout and the like, which Keras does not save with a model."""
-    return [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
-
-
 def _read_state(run):
-    path = run / _STATE
+    path = run / STATE
     if path.exists():
         return json.loads(path.read_text())
     return {"epoch": 0, "best": None, "wait": 0, "stopped": False}
-
-
-class _Keeper(keras.callbacks.Callback):
-    """Keeps the history, the best weights, the state to go on from, and the user informed; stops when nothing gets better.
-
-    Stock callbacks forget the best value and the patience over a restart; here all of it is in `state.json`.
-    """
-
-    def __init__(self, run, state, patience, epochs, steps, progress, averaged):
-        super().__init__()
-        self.averaged = averaged
-        self.run, self.state, self.patience, self.epochs = run, state, patience, epochs
-        self.show, self.bar = progress, None
-        if progress and sys.stderr.isatty():
-            self.bar = tqdm(total=epochs * steps, initial=state["epoch"] * steps, desc="train", unit="step", mininterval=0.5)
-
-    def on_train_begin(self, logs=None):
-        self.began, self.first = time.monotonic(), self.state["epoch"]
-        path = self.run / "history.csv"
-        if path.exists():  # Rows after the epoch that the state is from were not finished.
-            lines = path.read_text().splitlines(keepends=True)
-            path.write_text("".join(lines[: 1 + self.state["epoch"]]))
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.bar:
-            self.bar.update()
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
-        if not math.isfinite(logs["loss"]):
-            raise ValueError(
-                f"Expected the loss to be a number. Received: {logs['loss']} in epoch {epoch + 1}. A lower learning rate may help"
-                f"{f'; the best weights up to here are in {self.run / _BEST}' if (self.run / _BEST).exists() else ''}."
-            )
-        if squared := [weight for weight in self.model.trainable_variables if weight.regularizer is not None]:
-            logs["regularization"] = sum(float(weight.regularizer(weight)) for weight in squared)  # As it is in the loss.
-        self._add_row(logs)
-        value = logs.get("val_loss")
-        better = value is not None and (self.state["best"] is None or value < self.state["best"])
-        if better:
-            self._save_best()
-        wait = 0 if better else self.state["wait"] + 1
-        stopped = self.patience is not None and value is not None and wait >= self.patience
-        seeds = [generator.numpy().tolist() for generator in _seed_generators(self.model)]
-        self.state = {"epoch": epoch + 1, "best": value if better else self.state["best"], "wait": wait, "stopped": stopped, "seeds": seeds}
-        self._save_state()
-        self.model.stop_training = stopped
-        self._tell(logs)
-
-    def on_train_end(self, logs=None):
-        if self.bar:
-            self.bar.close()
-
-    def _save_best(self):
-        if self.averaged:
-            self.averaged.on_test_begin()  # Takes the moving average in.
-        self.model.save_weights(self.run / _BEST)
-        if self.averaged:
-            self.averaged.on_test_end()
-
-    def _save_state(self):
-        """Saves so that a run killed at any moment has a state and the model that it is of."""
-        epoch = self.state["epoch"]
-        self.model.save(_checkpoint(self.run, epoch))
-        draft = self.run / f"{_STATE}.draft"
-        draft.write_text(json.dumps(self.state))
-        draft.replace(self.run / _STATE)
-        _checkpoint(self.run, epoch - 1).unlink(missing_ok=True)
-
-    def _add_row(self, logs):
-        path = self.run / "history.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, list(logs))
-            if new:
-                writer.writeheader()
-            writer.writerow(logs)
-
-    def _tell(self, logs):
-        words = " ".join(f"{name} {value:.3f}" for name, value in logs.items() if name.endswith("loss") or name.endswith("accuracy"))
-        if self.bar:
-            self.bar.set_postfix_str(words)
-        elif self.show:
-            spent = time.monotonic() - self.began
-            left = spent / (logs["epoch"] - self.first) * (self.epochs - logs["epoch"])
-            print(f"epoch {logs['epoch']}/{self.epochs}  {words}  ({spent:.0f} s, about {left:.0f} s left)", flush=True)

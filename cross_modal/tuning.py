@@ -53,10 +53,11 @@ def tune(config, run, minutes=30.0, trials=20, between=(), choose=(), progress=T
         raise ValueError(f"Expected {_learning_rate(config)}, which counts in place of {dead}. Received: {dead}")
     if trials < 1:
         raise ValueError(f"Expected at least one trial. Received: trials={trials}")
-    if not Dataset(config["dataset"]).splits.get("validation"):
-        raise ValueError(f"Expected a dataset with a split validation to compare on. Received: {config['dataset']}, which has {', '.join(Dataset(config['dataset']).splits)}")
+    dataset = Dataset(config["dataset"])
+    if not dataset.splits.get("validation"):
+        raise ValueError(f"Expected a dataset with a split validation to compare on. Received: {config['dataset']}, which has {', '.join(dataset.splits)}")
     space = _space(config, between, choose)
-    _claim(run, {"config": config, "between": between, "choose": choose})
+    _claim(run, {"config": config, "dataset": dataset.fingerprint, "between": between, "choose": choose})
     # KerasTuner takes a seed of 0 for none.
     oracle = _Oracle(keras_tuner.Objective("merit", "max"), max_trials=trials, hyperparameters=space, seed=config["seed"] + 1, max_consecutive_failed_trials=10**6)
     tuner = keras_tuner.engine.base_tuner.BaseTuner(oracle, directory=str(run), project_name=_TRIALS, overwrite=False)  # Takes up what was tried.
@@ -128,7 +129,7 @@ def _merit(full, folder):
     else:
         features, languages = configuring.make_features(full)
         task = configuring.make_task(full, features, languages)
-        configuring.save_run(folder, full, features, languages)
+        configuring.save_run(folder, full, features, languages, dataset)
     model = training.fit(task, dataset, folder, seed=full["seed"], resume=True, progress=False, **full["training"])
     merit = task.merit(evaluation.evaluate(task, model, dataset, "validation", run=folder, baseline=False))
     shutil.rmtree(folder / "checkpoints")
@@ -189,7 +190,7 @@ def _claim(run, search):
     """Makes sure that the folder is for this search."""
     mark, words = run / _MARK, json.dumps(search)
     if mark.exists() and mark.read_text(encoding="utf-8") != words:
-        raise ValueError(f"Expected a folder without another search. Received: {run}, of other keys or settings. Give another --run, or delete it.")
+        raise ValueError(f"Expected a folder without another search. Received: {run}, of other keys, settings or data. Give another --run, or delete it.")
     if not mark.exists() and run.exists() and any(run.iterdir()):  # What is in it would be taken for what an earlier trial made.
         raise ValueError(f"Expected a new folder. Received: {run}, in which something is. Give another --run.")
     run.mkdir(parents=True, exist_ok=True)

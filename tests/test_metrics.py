@@ -119,7 +119,9 @@ def test_what_belongs_together_is_drawn_together():
     assert metrics.bootstrap_mean([1.0, 1.0], ["a", "b"]) == [1.0, 1.0] and metrics.bootstrap_mean([0.0, 1.0, 1.0], ["a", "a", "b"], seed=1) == [0.5, 1.0]
 
 
-@pytest.mark.parametrize("language, right, said, wer", [("zh", "我喜欢狗。", "我喜欢猫。", 1 / 5), ("ja", "犬が好き", "猫が好き", 1 / 4), ("th", "สวัสดี", "สวัสดา", 1 / 6), ("en", "a dog", "a cat", 1 / 2)])
+@pytest.mark.parametrize("language, right, said, wer", [
+    ("zh", "我喜欢狗。", "我喜欢猫。", 1 / 5), ("ja", "犬が好き", "猫が好き", 1 / 4), ("th", "สวัสดี", "สวัสดา", 1 / 6), ("en", "a dog", "a cat", 1 / 2),
+])  # fmt: skip
 def test_words_are_told_apart_where_no_spaces_are(language, right, said, wer):
     assert metrics.text_scores([[right]], [said], language)["wer"] == pytest.approx(wer)
 

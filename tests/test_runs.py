@@ -75,6 +75,20 @@ def test_scores_of_another_dataset_stand_apart(run, dataset, tmp_path, capsys, m
     assert json.loads((run / "metrics.json").read_text()).keys() == before.keys()
 
 
+def test_a_dataset_that_was_made_anew_is_another(run, dataset, tmp_path, capsys):
+    """Its test split may hold what was trained on."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    saved = json.loads((copy / "features.json").read_text())
+    assert saved["dataset"] == dataset.fingerprint
+    (copy / "features.json").write_text(json.dumps({**saved, "dataset": "0" * 64}))
+    (copy / "metrics.json").unlink()
+    assert cli.main(["train", "--run", str(copy), "--resume", "--set", "training.epochs=3"]) == 1
+    assert "Expected the dataset that the run was begun with" in capsys.readouterr().err
+    assert cli.main(["evaluate", str(copy), "--no-baseline"]) == 0
+    assert "was made anew since the run was trained on it" in capsys.readouterr().out
+    assert not (copy / "metrics.json").exists() and len(list(copy.glob("evaluations/*/metrics.json"))) == 1
+
+
 def test_languages_that_cannot_be_written_are_told(run, tmp_path, capsys):
     (tmp_path / "table.jsonl").write_text('{"id": "a", "text:en": "one"}\n')
     assert cli.main(["predict", str(run), str(tmp_path / "table.jsonl"), "--to", "de"]) == 1

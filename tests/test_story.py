@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cross_modal import cli, exporting
+from cross_modal.cli import predicting
 
 SETTINGS = [
     "features.image.size=[8,20]", "features.image.channels=1", "features.text.vocab_size=400", "features.audio.bins=16", "features.audio.hop_ms=25",
@@ -144,6 +145,13 @@ def test_predict_overwrites_nothing_and_mixes_nothing(classifier, tmp_path, caps
     part.write_text('{"id": "a"}\n')
     assert cli.main(["predict", str(classifier), str(path), "--out", str(out)]) == 0
     assert "2 items answered; 0" in capsys.readouterr().err and part.exists() and len(out.read_text().splitlines()) == 2
+    out.unlink()
+    with predicting._claimed(tmp_path / f"{out.name}.one.part", out), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predicting, "_part", lambda *_: tmp_path / f"{out.name}.one.part")
+        assert cli.main(["predict", str(classifier), str(path), "--out", str(out)]) == 1
+        assert "Expected no other call to write to" in capsys.readouterr().err and not out.exists()
+    assert cli.main(["predict", str(classifier), str(path), "--out", str(tmp_path / "none" / "answers.jsonl")]) == 1
+    assert "Expected --out in a folder that is there" in capsys.readouterr().err
 
 
 def test_predict_of_texts_that_are_none(classifier, tmp_path, capsys):

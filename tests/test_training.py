@@ -55,7 +55,7 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_end(task, dataset, whole, tm
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._Keeper, "_tell", cut)
+        patch.setattr(training.Keeper, "_tell", cut)
         with pytest.raises(KeyboardInterrupt):
             fit(task, dataset, tmp_path, **OPTIONS)
     assert not (tmp_path / "model.keras").exists()
@@ -177,6 +177,29 @@ def test_layers_keep_the_precision_and_outputs_are_whole(task, dataset, tmp_path
     assert keras.config.dtype_policy().name == "float32"
     assert model.get_layer("image").get_layer(index=3).dtype_policy.name == "mixed_bfloat16" and model.output["parity"].dtype == "float32"
     assert np.isfinite(float(_history(tmp_path)[0]["loss"]))
+
+
+def test_a_scaled_loss_goes_on_as_it_was(task, dataset, tmp_path):
+    fit(task, dataset, tmp_path, **{**OPTIONS, "epochs": 1}, precision="mixed_float16", ema=0.9)
+    saved = keras.models.load_model(tmp_path / "checkpoints" / "epoch_1.keras").optimizer
+    assert isinstance(saved, keras.optimizers.LossScaleOptimizer) and int(saved.inner_optimizer.iterations) == OPTIONS["steps_per_epoch"]
+    assert max(np.abs(one.numpy()).max() for one in saved.inner_optimizer._momentums) > 0
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"epochs": 0}, "epochs to be whole numbers of at least 1. Received: epochs=0"),
+        ({"batch_size": 2.5, "patience": "x"}, "batch_size and patience to be whole numbers of at least 1. Received: batch_size=2.5, patience='x'"),
+        ({"steps_per_epoch": 0}, "Received: steps_per_epoch=0"),
+        ({"warmup": 2, "modality_dropout": -1}, "warmup and modality_dropout between 0 and 1. Received: warmup=2, modality_dropout=-1"),
+        ({"weigh": "label"}, "weigh to have a value for each field. Received: weigh='label'"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_told(task, dataset, tmp_path, options, words):
+    with pytest.raises(ValueError, match=words):
+        fit(task, dataset, tmp_path, **{**OPTIONS, **options})
+    assert not list(tmp_path.iterdir())
 
 
 def test_statistics_are_averaged_as_the_weights_are(task, dataset, tmp_path):

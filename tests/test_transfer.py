@@ -329,7 +329,7 @@ def test_a_frozen_run_that_was_cut_off_goes_on_to_the_same_end(learned, dataset,
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training._Keeper, "_tell", cut)
+        patch.setattr(training.Keeper, "_tell", cut)
         _fitted(task, dataset, tmp_path / "cut", **options)
     model, _ = _fitted(task, dataset, tmp_path / "cut", resume=True, **options)
     for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from cross_modal.cli import data, questions, runs, searching, texts, vectors
+from cross_modal.cli import data, predicting, questions, runs, searching, texts, vectors
 
 _VERBS = {
     "demo": ("train, score, export and query on the embedded sample, in one go", "cross-modal demo --out saved_models/demo"),
@@ -77,7 +77,7 @@ _VERBS = {
 }
 
 
-_PARTS = (data, runs, searching, texts, vectors, questions)
+_PARTS = (data, runs, predicting, searching, texts, vectors, questions)
 _WITHOUT_TENSORFLOW = ("ingest", "datasets")
 
 

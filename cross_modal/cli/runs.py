@@ -1,15 +1,9 @@
 """The verbs about runs: what is trained on a dataset."""
 
-import collections
-import contextlib
 import dataclasses
 import hashlib
-import json
-import os
 import pathlib
 import sys
-
-from cross_modal.cli.data import add_limits, limits_of
 
 XLA_HELP = "let XLA compile what writes: seconds for each new shape, then some times as fast; for long tables, and servers"
 
@@ -40,20 +34,14 @@ def add_arguments(verbs):
     add("--sizes", default="1,5,10,50", help="items of each class, with commas between (%(default)s)")
     add = verbs["train"].add_argument
     add("--resume", action="store_true", help="go on with the run in the folder")
-    for name in ("evaluate", "predict"):
-        verbs[name].add_argument("run", help="folder of the run")
-    for name in ("evaluate", "predict", "export"):
+    verbs["evaluate"].add_argument("run", help="folder of the run")
+    for name in ("evaluate", "export"):
         verbs[name].add_argument("--xla", action="store_true", help=XLA_HELP)
     for name in ("train", "evaluate"):
         verbs[name].add_argument("--no-baseline", action="store_true", help="do not train the linear model that the scores are set beside")
     add = verbs["evaluate"].add_argument
     add("--split", default="test", help="(%(default)s)")
     add("--dataset", help="another dataset than the one it was trained on")
-    add = verbs["predict"].add_argument
-    add("table", help="CSV, JSONL, Parquet or a folder, of any length; media are paths relative to it; rows of one item stand below each other")
-    add("--out", metavar="ANSWERS.JSONL", help="write here; a call that was stopped is gone on with")
-    add("--to", metavar="LANGUAGE", help="where texts are written, their language; may be left out where there is but one")
-    add_limits(add)
     add = verbs["serve"].add_argument
     add("path", help="folder of a run, which is exported if it was not yet, or of an export")
     add("--name", help="what it is called in addresses; the name of the folder")
@@ -68,7 +56,7 @@ def add_arguments(verbs):
 def train(options):
     from cross_modal import config, evaluation, report, training
     from cross_modal.data import Dataset
-    from cross_modal.features.saved import holds_run
+    from cross_modal.features.saved import dataset_of, holds_run
 
     run = pathlib.Path(options.run)
     if options.resume:
@@ -78,6 +66,11 @@ def train(options):
         full = config.resolve(config.set_keys(full, options.set)) if options.set else full
         if (run / "model.keras").exists() and not (run / "checkpoints" / "state.json").exists():
             raise ValueError(f"Expected a run with its checkpoints to go on from. Received: {run}, which has none. Start a new one from it: training.start_from")
+        if dataset_of(run) not in ("", Dataset(full["dataset"]).fingerprint):
+            raise ValueError(
+                f"Expected the dataset that the run was begun with. Received: {full['dataset']}, which was made anew since, and may have other items to train on. "
+                "Ingest the table as it was, or start a new run from this one: training.start_from"
+            )
         before = model_digest(run)
     else:
         full = _configured(options)
@@ -85,8 +78,8 @@ def train(options):
             raise FileExistsError(f"Expected a folder without a run. Received: {run}. Give another --run, go on with --resume, or delete it.")
         features, languages = config.make_features(full)
         task = config.make_task(full, features, languages)
-    config.save_run(run, full, task.features, task.languages)
     dataset = Dataset(full["dataset"])
+    config.save_run(run, full, task.features, task.languages, dataset)
     try:
         model = training.fit(task, dataset, run, seed=full["seed"], resume=options.resume, **full["training"])
     except Exception:
@@ -153,6 +146,7 @@ def _prepared(options):
     """The task, the dataset, keywords of `training.fit` and the folder; of a folder that was begun, the features that it has."""
     from cross_modal import config
     from cross_modal.data import Dataset
+    from cross_modal.features.saved import dataset_of
 
     run, full = pathlib.Path(options.run), _configured(options)
     if (run / "run.yaml").exists():
@@ -162,8 +156,11 @@ def _prepared(options):
     else:
         features, languages = config.make_features(full)
     task = config.make_task(full, features, languages)
-    config.save_run(run, full, features, languages)
-    return task, Dataset(full["dataset"]), full["training"], run
+    dataset = Dataset(full["dataset"])
+    if (run / "run.yaml").exists() and dataset_of(run) not in ("", dataset.fingerprint):
+        raise FileExistsError(f"Expected a new folder, or one that was begun with the same dataset. Received: {run}; {full['dataset']} was made anew since")
+    config.save_run(run, full, features, languages, dataset)
+    return task, dataset, full["training"], run
 
 
 def load_run(run, xla=False):
@@ -198,66 +195,21 @@ def evaluate(options):
     dataset = Dataset(options.dataset or config["dataset"])
     folder = scores_folder(options.run, config, dataset)
     print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=folder, baseline=not options.no_baseline and not options.dataset)))
+    if folder != pathlib.Path(options.run) and not options.dataset:
+        print(f"\n{dataset.path} was made anew since the run was trained on it: what is asked may have been learned.")
     if folder != pathlib.Path(options.run):
         print(f"\n{folder}: metrics.json, and answers where there are some")
 
 
 def scores_folder(run, config, dataset):
     """Where scores on a dataset are kept: in the run, or apart in it if the run was trained on another, so that its own stay as they are."""
-    if dataset.path.resolve() == pathlib.Path(config["dataset"]).resolve():
+    from cross_modal.features.saved import dataset_of
+
+    if dataset.path.resolve() == pathlib.Path(config["dataset"]).resolve() and dataset_of(run) in ("", dataset.fingerprint):
         return pathlib.Path(run)
     folder = pathlib.Path(run) / "evaluations" / f"{dataset.path.resolve().name}-{dataset.fingerprint[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def predict(options):
-    """Answers item by item; a file of answers that is not finished is gone on with."""
-    from tqdm import tqdm
-
-    from cross_modal import serving
-    from cross_modal.data import read_examples
-    from cross_modal.data.sources import open_source
-
-    _, task, model = load_run(options.run, options.xla)
-    check_language(task, options.to)
-    endpoints = task.endpoints(model)
-    kinds = {name: feature.kind for name, feature in task.features.items() if any(name in endpoint.signature for endpoint in endpoints.values())}
-    given = dict.fromkeys(["target_language", *(f"{name}_language" for name in getattr(task, "texts", ()))], options.to) if options.to else {}
-    source = open_source(options.table)
-    part = _part(options, source)
-    done = _whole_lines(part)
-    unusable = collections.deque()
-
-    def seen():
-        for example, bad in read_examples(source, kinds, done, **limits_of(options)):
-            unusable.append(bad)
-            yield example
-
-    count = bad = 0
-    with open(part, "a", encoding="utf-8") if part else contextlib.nullcontext(sys.stdout) as file:
-        for answer in tqdm(serving.predict(endpoints, seen(), given=given), desc="predict", unit=" items", initial=done, disable=not (part and sys.stderr.isatty())):
-            reasons = unusable.popleft()
-            for one in reasons:
-                tqdm.write(f"{options.table}, row {one['row']}, field {one['field']}: {one['reason']}: {one['path']}", file=sys.stderr)
-            answer |= {"unusable": [{name: one[name] for name in ("row", "field", "reason", "path")} for one in reasons]} if reasons else {}
-            file.write(json.dumps(answer, ensure_ascii=False) + "\n")
-            file.flush()
-            count, bad = count + 1, bad + len(reasons)
-    if part:
-        os.replace(part, options.out)
-    print(f"{done + count:,} items answered{f', {done:,} of them before' if done else ''}; {bad:,} views could not be used", file=sys.stderr)
-
-
-def _part(options, source):
-    """The file that answers stand in until all are there; its name tells of which run and table. None for the terminal."""
-    if not options.out:
-        return None
-    out = pathlib.Path(options.out)
-    if out.exists():
-        raise FileExistsError(f"Expected --out to be a new file. Received: {out}. Give another one, or delete it.")
-    asked = hashlib.sha256((model_digest(options.run) + source.identity + (options.to or "") + json.dumps(limits_of(options))).encode())
-    return out.with_name(f"{out.name}.{asked.hexdigest()[:12]}.part")
 
 
 def model_digest(run):
@@ -278,19 +230,6 @@ def check_language(task, to):
         raise ValueError(f"Expected --to, one of {', '.join(answered)}. Received: none")
     if to is not None and known and to not in known:
         raise ValueError(f"Expected --to to be a language that the run was taught to write: {', '.join(known)}. Received: {to}")
-
-
-def _whole_lines(part):
-    """How many whole lines a file has; one that was being written is cut off."""
-    if not part or not part.exists():
-        return 0
-    count = end = 0
-    with part.open("r+b") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                count, end = count + 1, end + len(line)
-        file.truncate(end)
-    return count
 
 
 def export(options):

@@ -4,7 +4,6 @@ import copy
 import os
 import pathlib
 
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
@@ -70,10 +69,14 @@ class Dataset:
         """
         if split not in self.splits:
             raise KeyError(f"Expected one of the splits {', '.join(self.splits)} of {self.path}. Received: {split}")
+        import tensorflow as tf
+
         items = self._chosen(split)  # How many are left must be known: Keras warns where an epoch ends before it was told.
         return items.apply(tf.data.experimental.assert_cardinality(self.splits[split])) if split in self._ids or split in self._languages else items
 
     def _chosen(self, split):
+        import tensorflow as tf
+
         config = tfds.ReadConfig(try_autocache=False, add_tfds_id=False, interleave_cycle_length=1)
         items = self._builder.as_dataset(split=split, shuffle_files=False, read_config=config)
         if split in self._ids:
@@ -129,5 +132,7 @@ class Dataset:
 
 def _in_languages(views, tags):
     """The views of a field in some languages."""
+    import tensorflow as tf
+
     chosen = tf.reduce_any(views["language"][:, None] == tf.constant(list(tags), tf.string), 1)
     return {key: tf.boolean_mask(value, chosen) for key, value in views.items()}

@@ -30,15 +30,12 @@ def read_examples(source, kinds, start=0, **limits):
     Raises:
         TableError: if the table cannot be read, or has none of the fields.
     """
-    kinds, seen = dict(kinds), set()
-    for item in read_items(source):
-        seen.update(view.field for view in item.views)
-        if seen & set(kinds):
-            break
-    else:
-        raise schema.TableError(f"{source.name}: expected at least one of the fields {', '.join(kinds)}. Received: {', '.join(sorted(seen - {''})) or 'none'}")
+    kinds = dict(kinds)
+    if not any(view.field in kinds for item in read_items(source, wanted=kinds) for view in item.views):
+        columns = dict.fromkeys(name for _, row in itertools.islice(source.rows(), 1000) if isinstance(row, dict) for name in row)
+        raise schema.TableError(f"{source.name}: expected at least one of the fields {', '.join(kinds)}. Received: {', '.join(columns) or 'none'}")
     stage = staging.Stage(pathlib.Path(), source.folder, kinds, Limits(**limits))
-    items = itertools.islice(_joined(read_items(source)), start, None)
+    items = itertools.islice(_joined(read_items(source, wanted=kinds)), start, None)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         while some := list(itertools.islice(items, _WINDOW)):
             yield from pool.map(functools.partial(_example, stage), some)

@@ -4,14 +4,15 @@ import collections
 import os
 import pathlib
 
-from cross_modal.data import containers, media, schema
+from cross_modal.data import containers, encodings, media, schema
 
 
-def open_folder(path):
+def open_folder(path, encoding=None):
     """Opens a folder CLASS/FILE or SPLIT/CLASS/FILE: the kind of a file is that of its extension, the label is its folder.
 
     Args:
         path: of the folder.
+        encoding: of texts; None to find out.
 
     Returns:
         `Source`.
@@ -52,7 +53,7 @@ def open_folder(path):
             try:
                 for kind, name in files.items():
                     file = "/".join((*parts, name))
-                    row[kind] = media.read_media(path, file) if kind == "text" else file
+                    row[kind] = _text(path, file, encoding) if kind == "text" else file
             except media.MediaError as error:
                 yield number, schema.TableError(f"{file}: {error}")
                 continue
@@ -64,7 +65,17 @@ def open_folder(path):
         | ({"classes": "the folders that hold the files"} if level not in (0, int(parted)) else {})
         | ({"passed over": dict(sorted(passed.items()))} if passed else {})
     )
-    return schema.Source(str(path), path, schema.digest(listed, texts, level), rows, len(listed), notes)
+    return schema.Source(str(path), path, schema.digest(listed, texts, level, encoding), rows, len(listed), notes)
+
+
+def _text(path, file, encoding):
+    """What a file says, so that no bytes of it are taken for those of a recording; bytes where its encoding could only be guessed, or is broken."""
+    raw = media.read_media(path, file)
+    try:
+        _, found, guess = encodings.read_encoding(path / file, encoding)
+        return raw if guess else raw.decode("utf-8-sig" if found == "utf-8" else found)
+    except (UnicodeError, schema.TableError):
+        return raw
 
 
 def is_dataset(folder):

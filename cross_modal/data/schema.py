@@ -61,6 +61,7 @@ class View:
         language: BCP 47 tag, or `und`.
         row: number of its row in the table, from 1.
         reason: why it cannot be used, where that is already known.
+        tagged: whether its column names the language, and not its row.
     """
 
     field: str
@@ -68,6 +69,7 @@ class View:
     language: str
     row: int
     reason: str = ""
+    tagged: bool = False
 
 
 @dataclasses.dataclass

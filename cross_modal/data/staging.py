@@ -85,7 +85,7 @@ def write_chunks(items, work, see):
 
 
 def chunk_key(stage, number):
-    """Names the result of a chunk by all that it depends on: its rows, the sizes and dates of its files, and the settings."""
+    """Names the result of a chunk by all that it depends on: its rows, which files they name, as the system knows them, and the settings."""
     table = pyarrow.parquet.read_table(stage.work / f"rows-{number:06d}.parquet")
     digest = hashlib.sha256(json.dumps([_VERSION, media.cv2.__version__, media.soundfile.__libsndfile_version__, stage.kinds, dataclasses.asdict(stage.limits)]).encode())
     for field, value, content, *rest in zip(*(table[name].to_pylist() for name in ("field", "value", "content", *_ITEM, "language", "reason"))):
@@ -93,9 +93,12 @@ def chunk_key(stage, number):
         if content is not None:
             digest.update(hashlib.sha256(content).digest())
         elif value is not None and stage.kinds.get(field) in ("image", "audio"):
-            with contextlib.suppress(OSError, ValueError):
-                stat = os.stat(os.path.join(stage.folder, value))
-                digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+            path = os.path.join(stage.folder, value)
+            for look in (os.lstat, os.stat):  # A link, and what it leads to.
+                with contextlib.suppress(OSError, ValueError):
+                    stat = look(path)
+                    # The time of the last change, also of its rights, and the number of the file: what is made by a program may always have the same date.
+                    digest.update(f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_dev} {stat.st_ino}".encode())
     return digest.hexdigest()[:24] if stage.keep else digest.hexdigest()[:24] + "-check"
 
 

@@ -31,6 +31,12 @@ def load_features(run):
     return features, Language(saved["languages"])
 
 
+def dataset_of(run):
+    """Returns what the dataset of a run was known by when it was trained, an empty string where that is not told."""
+    path = pathlib.Path(run) / "features.json"
+    return json.loads(path.read_text(encoding="utf-8")).get("dataset", "") if path.exists() else ""
+
+
 def imported(name, place):
     """Imports `module:name`; `place` says in an error what it was to be."""
     module, _, attribute = name.partition(":")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -76,7 +77,8 @@ class Classification(Task):
     def __post_init__(self):
         schema.check_names(self.features)
         if not self.heads or not self.inputs:
-            raise ValueError(f"Expected at least one label and one other field. Received: {', '.join(self.features) or 'none'}")
+            said = f"{', '.join(self.features) or 'none'}. What a field is can be told: cross-modal ingest ... --field NAME=label"
+            raise ValueError(f"Expected at least one label and one other field. Received: {said}")
         if set(self.inputs) != set(self.towers):
             raise ValueError(f"Expected a tower for each of {', '.join(self.inputs)}. Received: towers for {', '.join(self.towers)}")
         if not set(self.loss_weights) <= set(self.heads):
@@ -99,6 +101,19 @@ class Classification(Task):
     @property
     def draws(self):
         return {name: len(self.features[name].names) if name in self.multi_label else 2 if name in self.parallel else 1 for name in self.features}
+
+    def check(self, dataset):
+        classes = {name: set() for name in self.heads}
+        for item in dataset.items("train").as_numpy_iterator():
+            if any(len(item[name]["value"]) for name in self.inputs):
+                for name, seen in classes.items():
+                    seen.update(item[name]["value"])
+        if not any(classes.values()) and not self.parallel:
+            raise ValueError(f"Expected training items with {' or '.join(self.heads)} and {' or '.join(self.inputs)}. Received: none among {dataset.splits['train']:,} items")
+        for name, seen in classes.items():
+            if len(seen) < 2 and name not in self.multi_label:
+                said = f"only {next(iter(seen)).decode()}" if seen else "none"
+                warnings.warn(f"Expected two classes of {name} or more among the training items. Received: {said}. Nothing is learned from it.", stacklevel=3)
 
     def build(self):
         # --- inputs ---

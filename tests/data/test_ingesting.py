@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import unicodedata
 import zlib
 
@@ -417,6 +419,64 @@ def test_a_byte_order_mark_is_no_part_of_a_text_in_a_file_of_its_own(tmp_path):
             (tmp_path / name / f"{number}.txt").write_text(f"\ufeffwords {name} {number}", encoding="utf-8")
     texts = [value for *_, views in content(made(tmp_path, fractions=(1, 0, 0))) for value, _ in views["text"]]
     assert sorted(texts) == sorted(f"words {name} {number}".encode() for name in "ab" for number in range(3))
+
+
+def test_texts_of_a_folder_are_read_in_their_encoding(tmp_path):
+    """Those with a mark without being asked; the first bytes of UTF-16 are also those of MP3."""
+    for encoding, given in (("utf-16", None), ("utf-8-sig", None), ("cp1252", "cp1252"), ("utf-16-le", "utf-16-le")):
+        folder = tmp_path / encoding
+        for name in "ab":
+            (folder / name).mkdir(parents=True)
+            for number in range(3):
+                (folder / name / f"{number}.txt").write_text(f"déjà vu {name} {number}", encoding=encoding)
+        dataset = ingest(folder, tmp_path / f"{encoding}-out", fractions=(1, 0, 0), source={"encoding": given}, progress=False)
+        assert {value.decode() for *_, views in content(dataset) for value, _ in views["text"]} == {f"déjà vu {name} {number}" for name in "ab" for number in range(3)}
+    with pytest.raises(TableError, match="broken encoding"):
+        ingest(tmp_path / "cp1252", tmp_path / "guessed", progress=False)
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / "t.parquet")
+    with pytest.raises(TableError, match="no encoding of .*t.parquet, which is no file of text. Received: cp1252"):
+        open_source(tmp_path / "t.parquet", "cp1252")
+
+
+def test_what_has_been_mended_is_read_again(tmp_path):
+    """Rights and links change neither the size nor the date of a file."""
+    table, outside = lines(tmp_path / "table", [{"id": str(i), "image": f"{i}.png"} for i in range(10)]), tmp_path / "outside.png"
+    for number in range(10):
+        picture(table.parent / f"{number}.png", number)
+    (table.parent / "3.png").rename(outside)
+    (table.parent / "3.png").symlink_to(outside)
+    with pytest.raises(TableError, match="outside the table's folder"):
+        ingest(table, tmp_path / "out", progress=False)
+    (table.parent / "3.png").unlink()
+    shutil.copy2(outside, table.parent / "3.png")
+    assert sum(ingest(table, tmp_path / "out", progress=False).splits.values()) == 10
+
+
+def test_other_files_of_the_same_names_and_dates_are_others(tmp_path):
+    """As those of archives are that were made so that they are the same each time."""
+    found = []
+    for name, seed in (("first", 0), ("second", 100)):
+        table = lines(tmp_path / name, [{"id": str(i), "image": f"{i}.bmp"} for i in range(10)])
+        for number in range(10):
+            picture(table.parent / f"{number}.bmp", seed + number)
+            os.utime(table.parent / f"{number}.bmp", (0, 0))
+        found.append([views["image"][0][0] for *_, views in content(ingest(table, tmp_path / "out", fractions=(1, 0, 0), progress=False))])
+    assert len(found[0]) == len(found[1]) == 10 and not set(found[0]) & set(found[1])
+
+
+def test_reading_needs_no_tensorflow(tmp_path):
+    table = lines(tmp_path, TEXTS)
+    code = f"import sys; from cross_modal import cli; assert not cli.main(['ingest', {str(table)!r}, '--out', {str(tmp_path / 'out')!r}]); print('tensorflow' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "False" and "cuda" not in run.stderr
+
+
+def test_to_be_answered_a_table_may_hold_whatever_else(tmp_path):
+    rows = [{"id": str(i), "split": "holdout", "meta/url": "x", ":": 1, "text:en": f"text {i}"} for i in range(3)]
+    found = [example["text"]["value"] for example, bad in read_examples(open_source(lines(tmp_path, rows)), {"text": "text"}) if not bad]
+    assert found == [[f"text {i}".encode()] for i in range(3)]
+    with pytest.raises(TableError, match="at least one of the fields image, sound. Received: id, split, meta/url, :, text:en"):
+        next(read_examples(open_source(lines(tmp_path, rows)), {"image": "image", "sound": "audio"}))
 
 
 def test_what_is_not_a_number_is_no_name(tmp_path):

@@ -171,7 +171,7 @@ def test_folders_of_classes(tmp_path, parted):
     source = open_source(tmp_path)
     found = {row["id"].split("/", parted)[-1]: row for _, row in source.rows()}
     assert {name: row["label"] for name, row in found.items()} == {"cat/1.png": "cat", "cat/deep/2.jpg": "cat", "dog/3.WAV": "dog", "dog/4.txt": "dog"}
-    assert found["cat/1.png"]["image"].endswith("cat/1.png") and found["dog/3.WAV"]["audio"].endswith("dog/3.WAV") and found["dog/4.txt"]["text"] == b"text 3"
+    assert found["cat/1.png"]["image"].endswith("cat/1.png") and found["dog/3.WAV"]["audio"].endswith("dog/3.WAV") and found["dog/4.txt"]["text"] == "text 3"
     assert [found[name]["split"] for name in names] == (["train", "val", "train", "val"] if parted else [""] * 4)
     assert source.notes["passed over"] == {".md": 1} and source.total == 4
 

@@ -164,6 +164,16 @@ def test_a_field_called_text_is_text(tmp_path):
     assert kinds_of(lines(tmp_path, *({"text": "ab"[i % 2], "topic": "ab"[i % 2]} for i in range(20)))) == {"text": "text", "topic": "label"}
 
 
+def test_classes_beside_a_language_of_the_row_are_classes(tmp_path):
+    """What is the same in all languages is a label, what is another thing in each is said in it; a column of a language is of texts."""
+    tags, classes, words = ("en", "de"), ("good", "bad"), {"en": ("yes", "no"), "de": ("ja", "nein")}
+    rows = [{"language": tags[i % 2], "text": f"text {i}", "mood": classes[i // 2 % 2], "word": words[tags[i % 2]][i // 2 % 2], "name:en": classes[i % 2]} for i in range(40)]
+    assert kinds_of(lines(tmp_path, *rows)) == {"text": "text", "mood": "label", "word": "text", "name": "text"}
+    (tmp_path / "one").mkdir()
+    rows = [{"language": "en", "text": f"text {i}", "mood": classes[i % 2]} for i in range(40)]
+    assert kinds_of(lines(tmp_path / "one", *rows)) == {"text": "text", "mood": "label"}
+
+
 def test_ids_and_groups_are_the_same_in_either_normal_form(tmp_path):
     one, two = read(lines(tmp_path, {"id": "caf\u00e9 ", "group": "\u00fc", "text": "a"}, {"id": "cafe\u0301", "group": "u\u0308", "text": "b"}))
     assert one.id == two.id and one.group == two.group

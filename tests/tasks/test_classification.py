@@ -2,11 +2,12 @@ import dataclasses
 import functools
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from cross_modal import fusion, tasks, testing, towers
+from cross_modal import evaluation, fusion, tasks, testing, towers, training
 from cross_modal.data import batches, ingest, learn_features
 from cross_modal.features import Label
 
@@ -42,6 +43,44 @@ def test_learns_from_every_pattern_at_once(learned, dataset):
     assert model(hidden)["parity"].numpy() == pytest.approx(model(x)["parity_from_image"].numpy(), abs=1e-5)
     assert sum(task.objective()["loss_weights"].values()) == pytest.approx(2.0)
     testing.check_task(task, batch, {"classify": [{"text": b"two", "text_language": b"en"}]})
+
+
+def _labelled(folder, rows):
+    """A dataset of texts and labels, and a task for it."""
+    (folder / "items.jsonl").write_text("\n".join(json.dumps({"id": str(number), **row}) for number, row in enumerate(rows)))
+    dataset = ingest(folder / "items.jsonl", folder / "dataset", {"text": "text", "label": "label"}, progress=False)
+    features, languages = learn_features(dataset, None, {"text": {"vocab_size": 300, "length": 8}})
+    return dataset, tasks.Classification(features, languages, towers={"text": towers.text.bag}, dim=4)
+
+
+def test_what_cannot_be_learned_is_told(tmp_path):
+    rows = [{"split": "train", "text": f"text {n}"} for n in range(8)] + [{"split": "test", "text": "a", "label": "x"}, {"split": "train", "label": "y"}]
+    dataset, task = _labelled(tmp_path, rows)
+    with pytest.raises(ValueError, match="Expected training items with label and text. Received: none among"):
+        task.check(dataset)
+    (tmp_path / "one").mkdir()
+    dataset, task = _labelled(tmp_path / "one", [{"split": "train", "text": f"text {n}", "label": "x"} for n in range(20)])
+    with pytest.warns(UserWarning, match="Expected two classes of label or more among the training items. Received: only x"):
+        task.check(dataset)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Told again from here.
+def test_without_anything_to_validate_by_the_last_epoch_is_kept(tmp_path):
+    rows = [{"split": "train", "text": f"text {n}", "label": "xy"[n % 2]} for n in range(8)] + [{"split": "validation", "text": f"other {n}"} for n in range(4)]
+    dataset, task = _labelled(tmp_path, rows)
+    with pytest.warns(UserWarning, match="Nothing of the validation split counts"):
+        model = training.fit(task, dataset, tmp_path / "run", epochs=2, steps_per_epoch=1, batch_size=4, progress=False)
+    last = keras.models.load_model(tmp_path / "run" / "checkpoints" / "epoch_2.keras")
+    assert all((a == b).all() for a, b in zip(model.get_weights(), last.get_weights(), strict=True))
+    assert "val_loss" not in (tmp_path / "run" / "history.csv").read_text()
+
+
+def test_classes_that_the_model_does_not_know_are_told(tmp_path):
+    rows = [{"split": split, "text": f"text {n}", "label": "xyz"[n % 3]} for n in range(9) for split in ("train", "test")]
+    dataset, task = _labelled(tmp_path, rows)
+    task = dataclasses.replace(task, features={**task.features, "label": Label(["x", "y"])})
+    with pytest.warns(UserWarning, match="Items of other classes of label than the model knows are not scored: z"):
+        evaluation.evaluate(task, task.build(), dataset, baseline=False)
 
 
 def test_parallel_views_are_brought_together(learned, dataset):
