@@ -32,7 +32,7 @@ def read_examples(source, kinds, start=0, **limits):
     """
     kinds = dict(kinds)
     if not any(view.field in kinds for item in read_items(source, wanted=kinds) for view in item.views):
-        columns = dict.fromkeys(name for _, row in itertools.islice(source.rows(), 1000) if isinstance(row, dict) for name in row)
+        columns = dict.fromkeys(name for _, row in itertools.islice(source.rows(), 1000) if isinstance(row, dict) for name in row if name not in schema.RESERVED)
         raise schema.TableError(f"{source.name}: expected at least one of the fields {', '.join(kinds)}. Received: {', '.join(columns) or 'none'}")
     stage = staging.Stage(pathlib.Path(), source.folder, kinds, Limits(**limits))
     items = itertools.islice(_joined(read_items(source, wanted=kinds)), start, None)
