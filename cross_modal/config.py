@@ -225,13 +225,13 @@ def make_task(config, features, languages):
     return kind(features, languages, **arguments)
 
 
-def save_run(run, config, features, languages, dataset):
-    """Writes `run.yaml` and `features.json` into the folder of a run, with what the `Dataset` is known by."""
+def save_run(run, config, features, languages, dataset=None):
+    """Writes `run.yaml` and `features.json` into the folder of a run, with what the `Dataset` is known by, if it is given."""
     run = pathlib.Path(run)
     run.mkdir(parents=True, exist_ok=True)
     (run / "run.yaml").write_text(yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True), encoding="utf-8")
     saved = {name: {"class": f"{type(one).__module__}:{type(one).__name__}", "config": one.config()} for name, one in features.items()}
-    (run / "features.json").write_text(json.dumps({"dataset": dataset.fingerprint, "languages": languages.names, "features": saved}), encoding="utf-8")
+    (run / "features.json").write_text(json.dumps({"dataset": dataset.fingerprint if dataset else "", "languages": languages.names, "features": saved}), encoding="utf-8")
 
 
 def load_task(run):

@@ -397,7 +397,7 @@ def test_files_of_one_name_in_a_folder_are_one_item(tmp_path):
         written(tmp_path, "x", name)
     (tmp_path / "cat" / "3.txt").symlink_to("nowhere.txt")
     found = [row if isinstance(row, dict) else str(row) for _, row in open_source(tmp_path).rows()]
-    assert found[0] == {"id": "cat/1", "split": "", "image": "cat/1.png", "text": b"x", "audio": "cat/1.wav", "label": "cat"}
+    assert found[0] == {"id": "cat/1", "split": "", "image": "cat/1.png", "text": "x", "audio": "cat/1.wav", "label": "cat"}
     assert [row["id"] for row in found[1:4]] == ["cat/2.jpg", "cat/2.png", "cat/2.txt"] and found[4] == "cat/3.txt: missing"
 
 
