@@ -78,8 +78,7 @@ def fit(
         raise ValueError(f"Expected `schedule` to be one of {', '.join(SCHEDULES)}. Received: schedule={schedule}")
     _check_counts(epochs=epochs, batch_size=batch_size, **{name: one for name, one in (("steps_per_epoch", steps_per_epoch), ("patience", patience)) if one is not None})
     _check_shares(warmup=warmup, dropout_after=dropout_after, modality_dropout=modality_dropout)
-    if wrong := {name: one for name, one in (("augment", augment), ("oversample", oversample), ("weigh", weigh)) if not isinstance(one or {}, dict)}:
-        raise ValueError(f"Expected {' and '.join(wrong)} to have a value for each field. Received: {', '.join(f'{name}={one!r}' for name, one in wrong.items())}")
+    _refuse("dicts of field to a value", {name: one for name, one in (("augment", augment), ("oversample", oversample), ("weigh", weigh)) if not isinstance(one or {}, dict)})
     highest = learning_rate if isinstance(optimizer, str) else optimizer.get("learning_rate", learning_rate)
     if not isinstance(highest, (int, float)):
         raise ValueError(f"Expected `learning_rate` to be a number; how it changes is `schedule` and `warmup`. Received: learning_rate={highest!r}")
@@ -165,13 +164,17 @@ def prepare(model, x, y, weight=None):
 
 
 def _check_counts(**counts):
-    if wrong := {name: one for name, one in counts.items() if not isinstance(one, int) or one < 1}:
-        raise ValueError(f"Expected {' and '.join(wrong)} to be whole numbers of at least 1. Received: {', '.join(f'{name}={one!r}' for name, one in wrong.items())}")
+    _refuse("whole numbers of at least 1", {name: one for name, one in counts.items() if not isinstance(one, int) or one < 1})
 
 
 def _check_shares(**shares):
-    if wrong := {name: one for name, one in shares.items() if not isinstance(one, (int, float)) or not 0 <= one <= 1}:
-        raise ValueError(f"Expected {' and '.join(wrong)} between 0 and 1. Received: {', '.join(f'{name}={one!r}' for name, one in wrong.items())}")
+    _refuse("shares between 0 and 1", {name: one for name, one in shares.items() if not isinstance(one, (int, float)) or not 0 <= one <= 1})
+
+
+def _refuse(wanted, wrong):
+    if wrong:
+        names, given = " and ".join(f"`{name}`" for name in wrong), ", ".join(f"{name}={one!r}" for name, one in wrong.items())
+        raise ValueError(f"Expected {names} to be {wanted}. Received: {given}")
 
 
 def _is_scored(data):

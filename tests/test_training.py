@@ -130,7 +130,7 @@ def test_the_learning_rate_of_an_optimizer_is_what_it_learns_at(task, dataset, t
         ({"schedule": "cosin"}, "`schedule` to be one of cosine, linear, .*Received: schedule=cosin"),
         ({"augment": {"image": {"rotate": 1}}}, "keys among crop, scale, .*Received: rotate"),
         ({"oversample": {"topic": 1.0}}, "Received: topic"),
-        ({"dropout_after": 1.5}, "`dropout_after` between 0 and 1.*Received: dropout_after=1.5"),
+        ({"dropout_after": 1.5}, "`dropout_after` to be shares between 0 and 1.*Received: dropout_after=1.5"),
     ],
 )
 def test_options_without_a_meaning_are_told(task, dataset, tmp_path, options, words):
@@ -189,11 +189,11 @@ def test_a_scaled_loss_goes_on_as_it_was(task, dataset, tmp_path):
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"epochs": 0}, "epochs to be whole numbers of at least 1. Received: epochs=0"),
-        ({"batch_size": 2.5, "patience": "x"}, "batch_size and patience to be whole numbers of at least 1. Received: batch_size=2.5, patience='x'"),
+        ({"epochs": 0}, "`epochs` to be whole numbers of at least 1. Received: epochs=0"),
+        ({"batch_size": 2.5, "patience": "x"}, "`batch_size` and `patience` to be whole numbers of at least 1. Received: batch_size=2.5, patience='x'"),
         ({"steps_per_epoch": 0}, "Received: steps_per_epoch=0"),
-        ({"warmup": 2, "modality_dropout": -1}, "warmup and modality_dropout between 0 and 1. Received: warmup=2, modality_dropout=-1"),
-        ({"weigh": "label"}, "weigh to have a value for each field. Received: weigh='label'"),
+        ({"warmup": 2, "modality_dropout": -1}, "`warmup` and `modality_dropout` to be shares between 0 and 1. Received: warmup=2, modality_dropout=-1"),
+        ({"weigh": "label"}, "`weigh` to be dicts of field to a value. Received: weigh='label'"),
     ],
 )
 def test_numbers_that_mean_nothing_are_told(task, dataset, tmp_path, options, words):
