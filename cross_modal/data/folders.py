@@ -125,7 +125,7 @@ def _joined(listed):
 
 def _stamp(path):
     try:
-        stat = path.stat()
+        found = [path.lstat(), path.stat()]
     except OSError:  # A link to nowhere.
         return None
-    return stat.st_size, stat.st_mtime_ns
+    return [[stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino] for stat in found]  # As of pictures, see `staging.chunk_key`.
