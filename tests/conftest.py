@@ -1,6 +1,7 @@
 """What all tests share: a small sample, ingested once."""
 
 import functools
+import gc
 import os
 import sys
 
@@ -12,6 +13,8 @@ import tensorflow as tf
 from cross_modal import cli, decoders, questions, samples, tasks, towers
 from cross_modal.data import ingest, learn_features
 
+gc.freeze()  # Graphs are made of so many objects that looking for garbage among them takes long.
+gc.set_threshold(200_000, 50, 100)
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # Rewriting the graphs of models so small takes longer than it saves.
 
 _STATUS = pytest.StashKey()
