@@ -19,17 +19,21 @@ def score_classes(task, model, batches):
         batches: of `data.batches`, all views, of which the first of each field is taken.
 
     Returns:
-        Dict of label to a dict: `accuracy`, `macro_f1`, `average_precision`, `calibration_error`, `majority`, `examples`, of single labels also `intervals` and `confusion`; and
-        dicts of `classes`, `languages`, such as `text:fr`, and `patterns`, such as `image+text`, to such scores.
+        Dict of label to a dict: `accuracy`, `macro_f1`, `average_precision`, `calibration_error`, `majority`, `examples`, of single labels also `intervals` and `confusion`;
+        `unknown`, how many items are left out as the model knows none of their classes, if there are such; and dicts of `classes`, `languages`, such as `text:fr`, and `patterns`,
+        such as `image+text`, to such scores.
     """
     patterns = [()]
     if 1 < len(task.inputs) <= _PATTERNS:
         patterns += task.patterns
     rows = {name: {pattern: ([], []) for pattern in patterns} for name in task.heads}
-    tags = {name: {field: [] for field in task.inputs} for name in task.heads}
+    tags, unknown = {name: {field: [] for field in task.inputs} for name in task.heads}, dict.fromkeys(task.heads, 0)
     for batch in batches:
         x, y, weight = task.labelled(batch)
         present = {name: x[name]["mask"].numpy().any(axis=1) for name in task.inputs}
+        for name in task.heads:
+            said, known = batch[name]["mask"].numpy()[:, :, 0], batch[name]["value"].numpy() >= 0
+            unknown[name] += int((said.any(axis=1) & ~(said & known).any(axis=1) & np.any(list(present.values()), axis=0)).sum())
         for pattern in patterns:
             hidden = {name: one if not pattern or name in pattern else {**one, "mask": tf.zeros_like(one["mask"])} for name, one in x.items()}
             outputs = model(hidden, training=False)
@@ -41,7 +45,8 @@ def score_classes(task, model, batches):
                 if not pattern:
                     for field in task.inputs:
                         tags[name][field] += np.where(present[field], x[field]["language"].numpy(), -1)[real].tolist()
-    return {name: scored for name in task.heads if (scored := _score_head(task, name, rows[name], tags[name]))}
+    scores = {name: scored for name in task.heads if (scored := _score_head(task, name, rows[name], tags[name]))}
+    return {name: {**one, **({"unknown": unknown[name]} if unknown[name] else {})} for name, one in scores.items()}
 
 
 def linear_classes(task, dataset, split):
@@ -85,6 +90,12 @@ def class_table(scores):
             f"{name:<12} {one['accuracy']:>8.3f} {bounds:>15} {one['macro_f1']:>8.3f} {one['average_precision']:>6.3f} {one['calibration_error']:>6.3f}"
             f" {one['majority']:>8.3f} {'' if linear is None else f'{linear:.3f}':>8} {one['examples']:>8}"
         )
+    for name, one in scores.items():
+        if "unknown" in one:
+            whole = one["examples"] + one["unknown"]
+            lines.append(
+                f"{one['unknown']:,} more items are of other classes of {name} than the model knows; with them the accuracy is {one['accuracy'] * one['examples'] / whole:.3f}"
+            )
     for title, key in (("with only", "patterns"), ("in the language", "languages")):
         parts = sorted({part for one in scores.values() for part in one[key]}, key=lambda part: (part.count("+"), part))
         if len(parts) > 1:

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import warnings
 
 from cross_modal import pages
 from cross_modal.data import batches
@@ -24,9 +23,6 @@ def evaluate(task, model, dataset, split="test", batch_size=64, run=None, baseli
     Returns:
         Dict of plain values, see the task's `score`; with the result of its `baseline` under that key, where it has one.
     """
-    for name in (name for name, feature in task.features.items() if feature.kind == "label" and name in dataset.fields):
-        if unknown := [label for label in dataset.fields[name].labels if label not in task.features[name].names]:
-            warnings.warn(f"Items of other classes of {name} than the model knows are not scored: {', '.join(unknown[:10])}{', ...' if len(unknown) > 10 else ''}", stacklevel=2)
     path = None if run is None else pathlib.Path(run) / "metrics.json"
     kept = json.loads(path.read_text()) if path and path.exists() else {}
     scores = task.score(model, batches(dataset, split, task.features, task.languages, batch_size, cache=False, again=task.again, raw=bool(task.again)))

@@ -79,8 +79,10 @@ def test_classes_that_the_model_does_not_know_are_told(tmp_path):
     rows = [{"split": split, "text": f"text {n}", "label": "xyz"[n % 3]} for n in range(9) for split in ("train", "test")]
     dataset, task = _labelled(tmp_path, rows)
     task = dataclasses.replace(task, features={**task.features, "label": Label(["x", "y"])})
-    with pytest.warns(UserWarning, match="Items of other classes of label than the model knows are not scored: z"):
-        evaluation.evaluate(task, task.build(), dataset, baseline=False)
+    scores = evaluation.evaluate(task, task.build(), dataset, baseline=False)
+    assert scores["label"]["unknown"] == 3 and scores["label"]["examples"] == 6
+    wrong = scores["label"]["accuracy"] * 6 / 9
+    assert f"3 more items are of other classes of label than the model knows; with them the accuracy is {wrong:.3f}" in task.summary(scores)
 
 
 def test_parallel_views_are_brought_together(learned, dataset):
