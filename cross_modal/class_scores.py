@@ -31,13 +31,14 @@ def score_classes(task, model, batches):
     for batch in batches:
         x, y, weight = task.labelled(batch)
         present = {name: x[name]["mask"].numpy().any(axis=1) for name in task.inputs}
+        anything = np.any(list(present.values()), axis=0)
         for name in task.heads:
             said, known = batch[name]["mask"].numpy()[:, :, 0], batch[name]["value"].numpy() >= 0
-            unknown[name] += int((said.any(axis=1) & ~(said & known).any(axis=1) & np.any(list(present.values()), axis=0)).sum())
+            unknown[name] += int((said.any(axis=1) & ~(said & known).any(axis=1) & anything).sum())
         for pattern in patterns:
             hidden = {name: one if not pattern or name in pattern else {**one, "mask": tf.zeros_like(one["mask"])} for name, one in x.items()}
             outputs = model(hidden, training=False)
-            there = np.all([present[name] for name in pattern], axis=0) if pattern else np.any(list(present.values()), axis=0)
+            there = np.all([present[name] for name in pattern], axis=0) if pattern else anything
             for name in task.heads:
                 real = (weight[name].numpy() > 0) & there
                 rows[name][pattern][0].append(y[name].numpy()[real] > 0)

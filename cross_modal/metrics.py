@@ -127,7 +127,7 @@ def bootstrap(counts, resamples=1000, seed=0):
     chance = np.random.default_rng(seed)
     tables = chance.multinomial(counts.sum(), counts.ravel() / counts.sum(), resamples).reshape(resamples, *counts.shape)
     scores = {"accuracy": np.trace(tables, axis1=1, axis2=2) / counts.sum(), "macro_f1": f1_of(tables)}
-    return {name: [round(float(bound), 4) for bound in np.percentile(values, [2.5, 97.5])] for name, values in scores.items()}
+    return {name: _bounds(values) for name, values in scores.items()}
 
 
 def bootstrap_mean(values, groups, resamples=1000, seed=0):
@@ -149,8 +149,12 @@ def bootstrap_mean(values, groups, resamples=1000, seed=0):
     sums, counts = np.bincount(places, values), np.bincount(places)
     chance = np.random.default_rng(seed)
     drawn = (chance.integers(len(sums), size=len(sums)) for _ in range(resamples))
-    means = [sums[rows].sum() / counts[rows].sum() for rows in drawn]
-    return [round(float(bound), 4) for bound in np.percentile(means, [2.5, 97.5])]
+    return _bounds([sums[rows].sum() / counts[rows].sum() for rows in drawn])
+
+
+def _bounds(values):
+    """Between what 95 % of values lie."""
+    return [round(float(bound), 4) for bound in np.percentile(values, [2.5, 97.5])]
 
 
 def text_scores(references, hypotheses, language=""):

@@ -56,7 +56,7 @@ def add_arguments(verbs):
 def train(options):
     from cross_modal import config, evaluation, report, training
     from cross_modal.data import Dataset
-    from cross_modal.features.saved import dataset_of, holds_run
+    from cross_modal.features.saved import holds_run, is_of
 
     run = pathlib.Path(options.run)
     if options.resume:
@@ -66,11 +66,6 @@ def train(options):
         full = config.resolve(config.set_keys(full, options.set)) if options.set else full
         if (run / "model.keras").exists() and not (run / "checkpoints" / "state.json").exists():
             raise ValueError(f"Expected a run with its checkpoints to go on from. Received: {run}, which has none. Start a new one from it: training.start_from")
-        if dataset_of(run) not in ("", Dataset(full["dataset"]).fingerprint):
-            raise ValueError(
-                f"Expected the dataset that the run was begun with. Received: {full['dataset']}, which was made anew since, and may have other items to train on. "
-                "Ingest the table as it was, or start a new run from this one: training.start_from"
-            )
         before = model_digest(run)
     else:
         full = _configured(options)
@@ -79,6 +74,11 @@ def train(options):
         features, languages = config.make_features(full)
         task = config.make_task(full, features, languages)
     dataset = Dataset(full["dataset"])
+    if options.resume and not is_of(run, dataset):
+        raise ValueError(
+            f"Expected the dataset that the run was begun with. Received: {full['dataset']}, which was made anew since, and may have other items to train on. "
+            "Ingest the table as it was, or start a new run from this one: training.start_from"
+        )
     config.save_run(run, full, task.features, task.languages, dataset)
     try:
         model = training.fit(task, dataset, run, seed=full["seed"], resume=options.resume, **full["training"])
@@ -146,7 +146,7 @@ def _prepared(options):
     """The task, the dataset, keywords of `training.fit` and the folder; of a folder that was begun, the features that it has."""
     from cross_modal import config
     from cross_modal.data import Dataset
-    from cross_modal.features.saved import dataset_of
+    from cross_modal.features.saved import is_of
 
     run, full = pathlib.Path(options.run), _configured(options)
     if (run / "run.yaml").exists():
@@ -157,7 +157,7 @@ def _prepared(options):
         features, languages = config.make_features(full)
     task = config.make_task(full, features, languages)
     dataset = Dataset(full["dataset"])
-    if (run / "run.yaml").exists() and dataset_of(run) not in ("", dataset.fingerprint):
+    if (run / "run.yaml").exists() and not is_of(run, dataset):
         raise FileExistsError(f"Expected a new folder, or one that was begun with the same dataset. Received: {run}; {full['dataset']} was made anew since")
     config.save_run(run, full, features, languages, dataset)
     return task, dataset, full["training"], run
@@ -203,9 +203,9 @@ def evaluate(options):
 
 def scores_folder(run, config, dataset):
     """Where scores on a dataset are kept: in the run, or apart in it if the run was trained on another, so that its own stay as they are."""
-    from cross_modal.features.saved import dataset_of
+    from cross_modal.features.saved import is_of
 
-    if dataset.path.resolve() == pathlib.Path(config["dataset"]).resolve() and dataset_of(run) in ("", dataset.fingerprint):
+    if dataset.path.resolve() == pathlib.Path(config["dataset"]).resolve() and is_of(run, dataset):
         return pathlib.Path(run)
     folder = pathlib.Path(run) / "evaluations" / f"{dataset.path.resolve().name}-{dataset.fingerprint[:8]}"
     folder.mkdir(parents=True, exist_ok=True)

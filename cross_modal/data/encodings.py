@@ -65,24 +65,42 @@ def read_encoding(path, given=None):
                 lines += _high_lines(block, block is head)
                 lines = lines[::2] if len(lines) > 2 * _LINES else lines
             block = file.read(2**20)
-    digest = digest.hexdigest()
+    return digest.hexdigest(), *_decided(path, head, lines, given)
+
+
+def encoding_of(path, raw, given=None):
+    """Finds out the encoding of a text of which all is at hand.
+
+    Args:
+        path: that it is from, for messages.
+        raw: bytes.
+        given: see `read_encoding`.
+
+    Returns:
+        The last two that `read_encoding` returns; raises as it does.
+    """
+    return _decided(path, raw, [] if raw.isascii() else _high_lines(raw, True), given)
+
+
+def _decided(path, head, lines, given):
+    """The encoding and, of a guess, words, by the beginning of a text and those of its lines that have bytes above 127."""
     for magic, what in _FILES:
         if head.startswith(magic):
             raise schema.TableError(f"Expected a table of text. Received: {path}, which is {what} by its first bytes. Unpack it, or save it as CSV in UTF-8.")
     if given:
-        return digest, _check_given(path, given, head), ""
+        return _check_given(path, given, head), ""
     for mark, name in _BOMS:
         if head.startswith(mark):
-            return digest, name, ""
+            return name, ""
     if head.count(b"\0") > len(head) // 4:
-        return digest, "utf-16-le" if head[1:2] == b"\0" else "utf-16-be", ""
+        return "utf-16-le" if head[1:2] == b"\0" else "utf-16-be", ""
     if not lines and re.search(rb"\x1b\$[@B]", head):
-        return digest, "iso2022_jp", _shown(head.splitlines(), "iso2022_jp")
+        return "iso2022_jp", _shown(head.splitlines(), "iso2022_jp")
     if sum(map(_is_utf8, lines)) * 2 >= len(lines):  # A damaged place in a text that is UTF-8 costs its row, not the others.
-        return digest, "utf-8", ""
+        return "utf-8", ""
     lines = _spread(lines)
     found = guess_encoding(lines)
-    return digest, found, _shown(lines, found)
+    return found, _shown(lines, found)
 
 
 def _check_given(path, given, head):

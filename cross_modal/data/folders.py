@@ -59,7 +59,7 @@ def open_folder(path, encoding=None):
                 continue
             yield number, row | {"label": parts[level]}
 
-    texts = [_stamp(path.joinpath(*parts, files["text"])) for parts, _, files in listed if "text" in files]
+    texts = [schema.stamp(path.joinpath(*parts, files["text"])) for parts, _, files in listed if "text" in files]
     notes = (
         {"format": "folder"}
         | ({"classes": "the folders that hold the files"} if level not in (0, int(parted)) else {})
@@ -72,7 +72,7 @@ def _text(path, file, encoding):
     """What a file says, so that no bytes of it are taken for those of a recording; bytes where its encoding could only be guessed, or is broken."""
     raw = media.read_media(path, file)
     try:
-        _, found, guess = encodings.read_encoding(path / file, encoding)
+        found, guess = encodings.encoding_of(path / file, raw, encoding)
         return raw if guess else raw.decode("utf-8-sig" if found == "utf-8" else found)
     except (UnicodeError, schema.TableError):
         return raw
@@ -121,11 +121,3 @@ def _joined(listed):
         one = len(files) > 1 and len(dict(files)) == len(files)
         found += [(parts, stem, dict(files))] if one else [(parts, name, {kind: name}) for kind, name in files]
     return found
-
-
-def _stamp(path):
-    try:
-        found = [path.lstat(), path.stat()]
-    except OSError:  # A link to nowhere.
-        return None
-    return [[stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino] for stat in found]  # As of pictures, see `staging.chunk_key`.

@@ -1,8 +1,10 @@
 """The words of the data model: fields, kinds, views, items, and the columns of a table."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import re
 import unicodedata
@@ -156,6 +158,19 @@ def canonical_text(value):
 def view_name(field, language=UNDETERMINED):
     """Names a kind of view: `image`, `text:tr`."""
     return field if language == UNDETERMINED else f"{field}:{language}"
+
+
+def stamp(path):
+    """Returns what the system knows a file by, a list of numbers for a link, or the file, and one for what it leads to; none for what is not there.
+
+    Also the time of its last change, of its rights too, and its number: what is made by a program may always have the same date.
+    """
+    found = []
+    for look in (os.lstat, os.stat):
+        with contextlib.suppress(OSError, ValueError):
+            stat = look(path)
+            found.append([stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_dev, stat.st_ino])
+    return found
 
 
 def digest(*parts):

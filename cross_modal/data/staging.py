@@ -93,12 +93,7 @@ def chunk_key(stage, number):
         if content is not None:
             digest.update(hashlib.sha256(content).digest())
         elif value is not None and stage.kinds.get(field) in ("image", "audio"):
-            path = os.path.join(stage.folder, value)
-            for look in (os.lstat, os.stat):  # A link, and what it leads to.
-                with contextlib.suppress(OSError, ValueError):
-                    stat = look(path)
-                    # The time of the last change, also of its rights, and the number of the file: what is made by a program may always have the same date.
-                    digest.update(f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_dev} {stat.st_ino}".encode())
+            digest.update(json.dumps(schema.stamp(os.path.join(stage.folder, value))).encode())
     return digest.hexdigest()[:24] if stage.keep else digest.hexdigest()[:24] + "-check"
 
 

@@ -31,10 +31,11 @@ def load_features(run):
     return features, Language(saved["languages"])
 
 
-def dataset_of(run):
-    """Returns what the dataset of a run was known by when it was trained, an empty string where that is not told."""
+def is_of(run, dataset):
+    """Returns whether a run was trained on a dataset as it is now, which is taken for granted where the run does not tell."""
     path = pathlib.Path(run) / "features.json"
-    return json.loads(path.read_text(encoding="utf-8")).get("dataset", "") if path.exists() else ""
+    told = json.loads(path.read_text(encoding="utf-8")).get("dataset", "") if path.exists() else ""
+    return told in ("", dataset.fingerprint)
 
 
 def imported(name, place):

@@ -108,6 +108,8 @@ class Classification(Task):
             if any(len(item[name]["value"]) for name in self.inputs):
                 for name, seen in classes.items():
                     seen.update(item[name]["value"])
+            if all(len(seen) > 1 for seen in classes.values()):
+                return  # The rest, with its pictures and recordings, need not be read.
         if not any(classes.values()) and not self.parallel:
             raise ValueError(f"Expected training items with {' or '.join(self.heads)} and {' or '.join(self.inputs)}. Received: none among {dataset.splits['train']:,} items")
         for name, seen in classes.items():
