@@ -79,6 +79,7 @@ def fit(
     _check_counts(epochs=epochs, batch_size=batch_size, **{name: one for name, one in (("steps_per_epoch", steps_per_epoch), ("patience", patience)) if one is not None})
     _check_shares(warmup=warmup, dropout_after=dropout_after, modality_dropout=modality_dropout)
     _refuse("dicts of field to a value", {name: one for name, one in (("augment", augment), ("oversample", oversample), ("weigh", weigh)) if not isinstance(one or {}, dict)})
+    _refuse("dicts of the name of a part to a number", {name: one for name, one in (("freeze", freeze), ("paces", paces)) if not _has_numbers(one or {})})
     highest = learning_rate if isinstance(optimizer, str) else optimizer.get("learning_rate", learning_rate)
     if not isinstance(highest, (int, float)):
         raise ValueError(f"Expected `learning_rate` to be a number; how it changes is `schedule` and `warmup`. Received: learning_rate={highest!r}")
@@ -169,6 +170,10 @@ def _check_counts(**counts):
 
 def _check_shares(**shares):
     _refuse("shares between 0 and 1", {name: one for name, one in shares.items() if not isinstance(one, (int, float)) or not 0 <= one <= 1})
+
+
+def _has_numbers(given):
+    return isinstance(given, dict) and all(isinstance(one, (int, float)) for one in given.values())
 
 
 def _refuse(wanted, wrong):

@@ -193,6 +193,7 @@ def test_a_scaled_loss_goes_on_as_it_was(task, dataset, tmp_path):
         ({"batch_size": 2.5, "patience": "x"}, "`batch_size` and `patience` to be whole numbers of at least 1. Received: batch_size=2.5, patience='x'"),
         ({"steps_per_epoch": 0}, "Received: steps_per_epoch=0"),
         ({"warmup": 2, "modality_dropout": -1}, "`warmup` and `modality_dropout` to be shares between 0 and 1. Received: warmup=2, modality_dropout=-1"),
+        ({"freeze": 0.5, "paces": {"text": "half"}}, "`freeze` and `paces` to be dicts of the name of a part to a number. Received: freeze=0.5, paces={'text': 'half'}"),
         ({"weigh": "label"}, "`weigh` to be dicts of field to a value. Received: weigh='label'"),
     ],
 )

@@ -18,8 +18,9 @@ def open_folder(path, encoding=None):
         `Source`.
 
     Raises:
-        TableError: if it has no such files, or not at like places.
+        TableError: if it has no such files, or not at like places, or there is no such encoding.
     """
+    encodings.encoding_of(path, b"", encoding)  # One that Python does not know is told before anything is read.
     kinds = containers.KIND_OF | {".txt": "text"}
     listed, passed = [], collections.Counter()
     for folder, folders, files in os.walk(path):

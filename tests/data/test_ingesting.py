@@ -433,6 +433,8 @@ def test_texts_of_a_folder_are_read_in_their_encoding(tmp_path):
         assert {value.decode() for *_, views in content(dataset) for value, _ in views["text"]} == {f"déjà vu {name} {number}" for name in "ab" for number in range(3)}
     with pytest.raises(TableError, match="broken encoding"):
         ingest(tmp_path / "cp1252", tmp_path / "guessed", progress=False)
+    with pytest.raises(TableError, match="an encoding that Python knows, of text, such as cp1252 or gb18030. Received: klingon"):
+        open_source(tmp_path / "cp1252", "klingon")
     pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / "t.parquet")
     with pytest.raises(TableError, match="no encoding of .*t.parquet, which is no file of text. Received: cp1252"):
         open_source(tmp_path / "t.parquet", "cp1252")
