@@ -10,7 +10,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["decoders", "fusion", "lexicons", "losses", "metrics", "testing", "towers"],
     submod_attrs={
         "data": ["Dataset", "TableError", "batches", "ingest", "learn_features"],
-        "encoding": ["cosines", "encode", "join", "mine", "similarity"],
+        "encoding": ["cosines", "encode", "mine", "similarity"],
+        "ensembles": ["join", "score_joined"],
         "evaluation": ["evaluate"],
         "exporting": ["export", "export_joined", "load"],
         "features": ["Audio", "Feature", "Image", "Label", "Language", "PretrainedText", "Text"],

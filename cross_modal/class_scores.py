@@ -1,9 +1,13 @@
 """How good classes are that are answered: of each label, pattern of presence and language, beside what costs nothing."""
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
 from cross_modal import baselines, metrics
+from cross_modal.features.label import UNDETERMINED
+from cross_modal.serving import ask
 
 _PATTERNS = 4  # Fields of which all patterns of presence are scored; of more, there are too many.
 _PLAIN = 5_000  # Items that the baseline is trained on, and asked, at most.
@@ -23,11 +27,10 @@ def score_classes(task, model, batches):
         `unknown`, how many items are left out as the model knows none of their classes, if there are such; and dicts of `classes`, `languages`, such as `text:fr`, and `patterns`,
         such as `image+text`, to such scores.
     """
-    patterns = [()]
-    if 1 < len(task.inputs) <= _PATTERNS:
-        patterns += task.patterns
+    patterns = _patterns(task.inputs)
     rows = {name: {pattern: ([], []) for pattern in patterns} for name in task.heads}
     tags, unknown = {name: {field: [] for field in task.inputs} for name in task.heads}, dict.fromkeys(task.heads, 0)
+    languages = np.array(task.languages.names)
     for batch in batches:
         x, y, weight = task.labelled(batch)
         present = {name: x[name]["mask"].numpy().any(axis=1) for name in task.inputs}
@@ -45,7 +48,59 @@ def score_classes(task, model, batches):
                 rows[name][pattern][1].append(task.probabilities(name, outputs[name]).numpy()[real])
                 if not pattern:
                     for field in task.inputs:
-                        tags[name][field] += np.where(present[field], x[field]["language"].numpy(), -1)[real].tolist()
+                        tags[name][field] += np.where(present[field], languages[x[field]["language"].numpy()], UNDETERMINED)[real].tolist()
+    return _scores(task, rows, tags, unknown)
+
+
+def score_answers(task, endpoint, chunks):
+    """Scores what is answered to raw values, as `score_classes` does; a field is there that has a value.
+
+    Args:
+        task: `tasks.Classification`, of whose labels and classes the answers are.
+        endpoint: `tasks.Endpoint`, with the outputs of `task.answers`.
+        chunks: iterable of lists of items of a `data.Dataset`, each list asked at once.
+
+    Returns:
+        As `score_classes`.
+    """
+    inputs = [name for name in endpoint.signature if f"{name}_language" in endpoint.signature]
+    patterns = _patterns(inputs)
+    rows = {name: {pattern: ([], []) for pattern in patterns} for name in task.heads}
+    tags, unknown = {name: {field: [] for field in inputs} for name in task.heads}, dict.fromkeys(task.heads, 0)
+    for chunk in chunks:
+        chunk = [item for item in chunk if any(len(item[field]["value"]) for field in inputs)]
+        for pattern in patterns:
+            asked = [item for item in chunk if all(len(item[field]["value"]) for field in pattern)]
+            answers = ask(endpoint, [_shown(item, pattern or inputs) for item in asked])
+            for name in task.heads if asked else ():
+                targets = _targets(task, name, asked)
+                real = targets.any(axis=1)
+                rows[name][pattern][0].append(targets[real])
+                rows[name][pattern][1].append(answers[f"{name}_probabilities"][real])
+                if not pattern:
+                    unknown[name] += sum(not known and len(item[name]["value"]) > 0 for known, item in zip(real, asked))
+                    for field in inputs:
+                        tags[name][field] += [_tag(task, item[field]) for known, item in zip(real, asked) if known]
+    return _scores(task, rows, tags, unknown)
+
+
+def _shown(item, fields):
+    """The first views of an item's fields as an endpoint takes them."""
+    given = [(field, item[field]["value"][0], item[field]["language"][0]) for field in fields if len(item[field]["value"])]
+    return {argument: value for field, raw, tag in given for argument, value in ((field, raw), (f"{field}_language", tag))}
+
+
+def _tag(task, field):
+    tag = field["language"][0].decode() if len(field["value"]) else UNDETERMINED
+    return tag if tag in task.languages.names else UNDETERMINED
+
+
+def _patterns(inputs):
+    """Patterns of presence that are scored, tuples of fields; the first is items as they are."""
+    return [(), *(shown for count in range(1, len(inputs) + 1) for shown in itertools.combinations(inputs, count))] if 1 < len(inputs) <= _PATTERNS else [()]
+
+
+def _scores(task, rows, tags, unknown):
     scores = {name: scored for name in task.heads if (scored := _score_head(task, name, rows[name], tags[name]))}
     return {name: {**one, **({"unknown": unknown[name]} if unknown[name] else {})} for name, one in scores.items()}
 
@@ -110,13 +165,17 @@ def class_table(scores):
 
 def _labelled(task, name, items):
     """The raw views, dict of field to list, and the classes, bool `(examples, classes)`, of those items that have the label."""
-    names = task.features[name].names
-    targets = np.array([[label.encode() in item[name]["value"] for label in names] for item in items]).reshape(len(items), len(names))
-    if name not in task.multi_label:
-        targets &= np.cumsum(targets, axis=1) == 1
+    targets = _targets(task, name, items)
     chosen = [item for item, row in zip(items, targets) if row.any()]
     raws = {field: [item[field]["value"][0] if len(item[field]["value"]) else None for item in chosen] for field in task.inputs}
     return raws, targets[targets.any(axis=1)]
+
+
+def _targets(task, name, items):
+    """The classes of raw items, bool `(items, classes)`; none where the model knows none of an item's."""
+    names = task.features[name].names
+    said = [item[name]["value"] if name in task.multi_label else item[name]["value"][:1] for item in items]
+    return np.array([[label.encode() in one for label in names] for one in said], bool).reshape(len(items), len(names))
 
 
 def _score_head(task, name, rows, tags):
@@ -134,11 +193,10 @@ def _score_head(task, name, rows, tags):
             counts = {"precision": float(right / max(said, 1)), "recall": float(right / real), "f1": float(2 * right / (said + real))}
             classes[label] = {**counts, "average_precision": float(each[place]), "examples": int(real)}
     languages = {}
-    for field, numbers in tags.items():
-        numbers = np.array(numbers)
-        for number in sorted(set(numbers.tolist()) - {-1, 0}):
-            some = numbers == number
-            languages[f"{field}:{task.languages.names[number]}"] = _score_rows(task, name, references[some], probabilities[some], False)
+    for field, spoken in tags.items():
+        for tag in sorted(set(spoken) - {UNDETERMINED}):
+            some = np.array(spoken) == tag
+            languages[f"{field}:{tag}"] = _score_rows(task, name, references[some], probabilities[some], False)
     shown = {"+".join(pattern): _score_rows(task, name, *parts, False) for pattern, parts in joined.items() if pattern}
     return {**scores, "average_precision": mean, "classes": classes, "languages": languages, "patterns": shown}
 

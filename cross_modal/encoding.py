@@ -1,13 +1,11 @@
 """Vectors of views: how similar two are, and which of many belong together."""
 
 import numpy as np
-import tensorflow as tf
 
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.galleries import build_index
 from cross_modal.retrieval import unit
 from cross_modal.serving import ask
-from cross_modal.tasks import Endpoint
 
 
 def encode(endpoints, field, values, language=UNDETERMINED, batch_size=64):
@@ -34,34 +32,6 @@ def encode(endpoints, field, values, language=UNDETERMINED, batch_size=64):
         raise ValueError(f"Expected at least one value of {field} to encode. Received: none")
     answers = ask(endpoint, [{field: value, f"{field}_language": language} for value in values], batch_size)
     return next(iter(answers.values()))
-
-
-def join(models):
-    """Joins models that align the same fields: a vector is what each says, side by side, so that a cosine is the mean of theirs.
-
-    Models of other towers or features, or another seed, are wrong in other places: together they often find more than the best of them.
-
-    Args:
-        models: list of dicts of name to `Endpoint`, of two models or more, from `Task.endpoints` or `load`.
-
-    Returns:
-        Dict of `embed_` + field to `Endpoint`, for each field that all of them align.
-
-    Raises:
-        ValueError: if there are fewer than two, or no field that all of them align.
-    """
-    names = [name for name in models[0] if name.startswith("embed_") and all(name in one for one in models)] if len(models) > 1 else []
-    if not names:
-        known = "; ".join(", ".join(name for name in one if name.startswith("embed_")) or "none" for one in models)
-        raise ValueError(f"Expected two models or more that align the same fields. Received: {len(models)}, with {known}")
-
-    def joined(name):
-        def embed(**raw):
-            return {"embedding": tf.concat([one[name].function(**raw)["embedding"] for one in models], 1) / len(models) ** 0.5}
-
-        return Endpoint(embed, models[0][name].signature)
-
-    return {name: joined(name) for name in names}
 
 
 def cosines(a, b):

@@ -4,7 +4,7 @@ import pathlib
 
 import tensorflow as tf
 
-from cross_modal import encoding
+from cross_modal import ensembles
 from cross_modal.tasks import Endpoint
 
 
@@ -27,7 +27,7 @@ def export(task, model, folder):
 
 
 def export_joined(parts, folder):
-    """Exports several models that align the same fields as one SavedModel, see `encoding.join` and `export`: an ensemble, of models that were trained apart.
+    """Exports several models as one SavedModel, see `ensembles.join` and `export`.
 
     Args:
         parts: list of pairs of `Task` and the `keras.Model` that it built.
@@ -37,9 +37,9 @@ def export_joined(parts, folder):
         Path of the folder.
 
     Raises:
-        ValueError: if they have no field in common.
+        ValueError: if they cannot be joined.
     """
-    return _write(parts, encoding.join([task.endpoints(model) for task, model in parts]), pathlib.Path(folder))
+    return _write(parts, ensembles.join(parts), pathlib.Path(folder))
 
 
 def _write(parts, endpoints, folder):

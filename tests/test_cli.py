@@ -90,7 +90,7 @@ def test_files_may_stand_behind_options(capsys):
     assert cli._parsed(["translate", "run", "a.txt", "--to", "de", "b.txt"]).files == ["a.txt", "b.txt"]
     assert cli._parsed(["export", "run", "--out", "both", "more"]).runs == ["run", "more"]
     assert cli._parsed(["similar", "run", "-k", "3", "text:en=a"]).views == ["text:en=a"]
-    for arguments in (["translate", "run", "--tp", "de"], ["evaluate", "run", "more"]):
+    for arguments in (["translate", "run", "--tp", "de"], ["describe", "run", "more"]):
         with pytest.raises(SystemExit):
             cli._parsed(arguments)
         assert "unrecognized arguments" in capsys.readouterr().err

@@ -35,20 +35,6 @@ def test_what_has_no_vectors_is_told():
         encoding.encode(ENDPOINTS, "text", [])
 
 
-def _lengths(**raw):
-    return {"embedding": tf.cast(tf.strings.length(raw["text"])[:, None], tf.float32)}
-
-
-def test_models_that_are_joined_stand_side_by_side():
-    other = {"embed_text": Endpoint(_lengths, ENDPOINTS["embed_text"].signature), "embed_image": None}
-    joined = encoding.join([ENDPOINTS, other])
-    np.testing.assert_allclose(encoding.encode(joined, "text", ["a", "ab", "zz"]), np.array([[1, 0, 0, 1], [1, 1, 0, 2], [0, 0, 0, 2]]) / 2**0.5)
-    assert set(joined) == {"embed_text"}
-    for models, words in (([ENDPOINTS], "Received: 1, with embed_text"), ([ENDPOINTS, {"classify": None}], "Received: 2, with embed_text; none")):
-        with pytest.raises(ValueError, match=f"two models or more that align the same fields. {words}"):
-            encoding.join(models)
-
-
 def test_mining_by_hand():
     """Margins of two and two vectors with two neighbours: each cosine over the mean of its row's and its column's."""
     a, b = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.0, 2.0], [3.0, 4.0]])

@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(cross_modal.__file__).parent
 LEVELS = [
     {"features", "layers", "metrics", "losses", "ctc", "baselines", "retrieval", "routes", "decoding", "compiling", "words"},
     {"data", "towers", "fusion", "decoders"},
-    {"tasks", "route_scores", "text_endpoints", "writer", "reconstruction", "spans", "answer_scores", "class_scores"},
+    {"tasks", "route_scores", "text_endpoints", "writer", "reconstruction", "spans", "answer_scores", "class_scores", "serving"},
     {
         "training",
         "callbacks",
@@ -23,8 +23,8 @@ LEVELS = [
         "report",
         "studies",
         "recommending",
+        "ensembles",
         "exporting",
-        "serving",
         "galleries",
         "server",
         "transfer",

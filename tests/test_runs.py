@@ -75,6 +75,23 @@ def test_scores_of_another_dataset_stand_apart(run, dataset, tmp_path, capsys, m
     assert json.loads((run / "metrics.json").read_text()).keys() == before.keys()
 
 
+def test_several_runs_are_scored_as_one(run, dataset, trained, tmp_path, capsys):
+    other = trained(dataset, "classification", [*SETTINGS, "seed=1"])
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(run), str(other), "--out", str(tmp_path / "both")]) == 0
+    assert "macro-F1" in capsys.readouterr().out
+    kept = json.loads((tmp_path / "both" / "metrics.json").read_text())["test"]["parity"]
+    assert kept["examples"] == dataset.splits["test"]
+    assert cli.main(["export", str(run), str(other), "--out", str(tmp_path / "both" / "export")]) == 0
+    assert "classify(text, text_language)" in capsys.readouterr().out
+    assert cli.main(["evaluate", str(run), "--out", str(tmp_path / "both")]) == 1
+    assert "Expected --out for several runs" in capsys.readouterr().err
+    saved = json.loads((other / "features.json").read_text())
+    (other / "features.json").write_text(json.dumps({**saved, "dataset": "0" * 64}))
+    assert cli.main(["evaluate", str(run), str(other)]) == 1
+    assert f"so that what is asked was not learned, or --dataset. Received: {other}" in capsys.readouterr().err
+
+
 def test_a_dataset_that_was_made_anew_is_another(run, dataset, tmp_path, capsys):
     """Its test split may hold what was trained on."""
     copy = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("evaluations"))

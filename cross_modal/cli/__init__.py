@@ -30,7 +30,10 @@ _VERBS = {
         "cross-modal few-shot dataset --run saved_models/few --task classification --label label"
         " --set training.start_from.text=saved_models/first --set features.text.from=saved_models/first",
     ),
-    "evaluate": ("score a run on a split", "cross-modal evaluate saved_models/first --split test"),
+    "evaluate": (
+        "score a run, or several as one, on a split",
+        "cross-modal evaluate saved_models/first --split test\n  cross-modal evaluate saved_models/first saved_models/second --out saved_models/both",
+    ),
     "predict": (
         "answer for the items of a table, one JSON line each",
         "cross-modal predict saved_models/first items.jsonl > answers.jsonl\n  cross-modal predict saved_models/first items.parquet --out answers.jsonl",
@@ -72,7 +75,7 @@ _VERBS = {
     "serve": ("answer requests over HTTP, as TensorFlow Serving and the Open Inference Protocol do", "cross-modal serve saved_models/first --port 8080"),
     "export": (
         "write a SavedModel that takes raw strings and bytes",
-        "cross-modal export saved_models/first\n  cross-modal export saved_models/first saved_models/second --out saved_models/both",
+        "cross-modal export saved_models/first\n  cross-modal export saved_models/first saved_models/second --out saved_models/both/export",
     ),
 }
 

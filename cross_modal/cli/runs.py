@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import pathlib
 import sys
 
@@ -34,12 +35,13 @@ def add_arguments(verbs):
     add("--sizes", default="1,5,10,50", help="items of each class, with commas between (%(default)s)")
     add = verbs["train"].add_argument
     add("--resume", action="store_true", help="go on with the run in the folder")
-    verbs["evaluate"].add_argument("run", help="folder of the run")
     for name in ("evaluate", "export"):
         verbs[name].add_argument("--xla", action="store_true", help=XLA_HELP)
     for name in ("train", "evaluate"):
         verbs[name].add_argument("--no-baseline", action="store_true", help="do not train the linear model that the scores are set beside")
     add = verbs["evaluate"].add_argument
+    add("runs", nargs="+", metavar="run", help="folder of the run; several that classify or align are scored as `export` joins them")
+    add("--out", help="of several runs: folder for their scores")
     add("--split", default="test", help="(%(default)s)")
     add("--dataset", help="another dataset than the one it was trained on")
     add = verbs["serve"].add_argument
@@ -49,7 +51,7 @@ def add_arguments(verbs):
     add("--max-rows", type=int, default=64, help="most rows of a request (%(default)s)")
     add("--max-bytes", type=int, default=2**25, help="most bytes of a request (%(default)s)")
     add = verbs["export"].add_argument
-    add("runs", nargs="+", metavar="run", help="folder of the run; of several that align the same fields one SavedModel is made, whose vectors are theirs side by side")
+    add("runs", nargs="+", metavar="run", help="folder of the run; several that align the same fields, or have the same classes, make one SavedModel")
     add("--out", help="folder of the SavedModel (RUN/export); of several runs to be given")
 
 
@@ -191,14 +193,39 @@ def evaluate(options):
     from cross_modal import evaluation
     from cross_modal.data import Dataset
 
-    config, task, model = load_run(options.run, options.xla)
+    if len(options.runs) > 1:
+        _evaluate_joined(options)
+        return
+    if options.out:
+        raise ValueError(f"Expected --out for several runs; the scores of one are kept in it. Received: --out {options.out}")
+    run = options.runs[0]
+    config, task, model = load_run(run, options.xla)
     dataset = Dataset(options.dataset or config["dataset"])
-    folder = scores_folder(options.run, config, dataset)
+    folder = scores_folder(run, config, dataset)
     print(task.summary(evaluation.evaluate(task, model, dataset, options.split, run=folder, baseline=not options.no_baseline and not options.dataset)))
-    if folder != pathlib.Path(options.run) and not options.dataset:
+    if folder != pathlib.Path(run) and not options.dataset:
         print(f"\n{dataset.path} was made anew since the run was trained on it: what is asked may have been learned.")
-    if folder != pathlib.Path(options.run):
+    if folder != pathlib.Path(run):
         print(f"\n{folder}: metrics.json, and answers where there are some")
+
+
+def _evaluate_joined(options):
+    from cross_modal import ensembles
+    from cross_modal.data import Dataset
+    from cross_modal.features.saved import is_of
+
+    loaded = [load_run(run, options.xla) for run in options.runs]
+    dataset, parts = Dataset(options.dataset or loaded[0][0]["dataset"]), [part[1:] for part in loaded]
+    for run in options.runs:
+        if not options.dataset and not is_of(run, dataset):
+            raise ValueError(f"Expected runs that were trained on {dataset.path}, so that what is asked was not learned, or --dataset. Received: {run}")
+    scores = ensembles.score_joined(parts, dataset, options.split)
+    print(parts[0][0].summary(scores))
+    if options.out:
+        path = pathlib.Path(options.out) / "metrics.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({options.split: scores}, indent=1))
+        print(f"\n{path}")
 
 
 def scores_folder(run, config, dataset):

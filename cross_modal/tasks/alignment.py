@@ -1,7 +1,9 @@
 """Views of one item into one space."""
 
+import collections
 import dataclasses
 import fnmatch
+import itertools
 from collections.abc import Callable
 
 import keras
@@ -15,6 +17,7 @@ from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, FoldViews, LogitScale, UnfoldViews
 from cross_modal.losses import ABSENT, LOSSES, Contrastive
+from cross_modal.serving import ask
 from cross_modal.tasks.task import STRING, Endpoint, Task
 
 
@@ -187,14 +190,20 @@ class Alignment(Task):
 
     def score(self, model, batches):
         """Embeds all views and measures retrieval from each kind of view to each other, over all views."""
-        vectors = self._embed_all(model, batches)
-        trained, rows = self.trained(), []
-        for a, source in enumerate(self.kinds):
-            for b, target in enumerate(self.kinds):
-                if a != b and source in vectors and target in vectors:
+        return self._score(self._embed_all(model, batches), self._trained_pairs())
+
+    def _trained_pairs(self):
+        return {(self.kinds[a], self.kinds[b]) for a, b in np.argwhere(self.trained())}
+
+    def _score(self, vectors, trained):
+        """Scores vectors, dict of kind of view to `retrieval.Embedded`; `trained` is a set of pairs of kinds."""
+        rows = []
+        for source in self.kinds:
+            for target in self.kinds:
+                if source != target and source in vectors and target in vectors:
                     row = retrieval.retrieve(vectors[source], vectors[target])
                     if row:
-                        rows.append({"source": source, "target": target, "trained": bool(trained[a, b]), **row})
+                        rows.append({"source": source, "target": target, "trained": (source, target) in trained, **row})
         scores = {"routes": rows}
         for name, chosen in (("trained", True), ("never_trained", False)):
             some = [row for row in rows if row["trained"] == chosen]
@@ -263,6 +272,42 @@ class Alignment(Task):
             return {"embedding": tf.where(tf.reduce_any(x["mask"], 1, keepdims=True), vectors, 0.0)}  # What is absent is like nothing.
 
         return Endpoint(embed, {name: STRING, f"{name}_language": STRING})
+
+    @classmethod
+    def join(cls, parts):
+        """A vector is what each says, side by side, so that a cosine is the mean of theirs; of the fields that all of them align."""
+        models = [task.endpoints(model) for task, model in parts]
+        names = [name for name in models[0] if all(name in one for one in models)]
+        if not names:
+            raise ValueError(f"Expected runs that align a field in common. Received: {'; '.join(', '.join(task.features) for task, _ in parts)}")
+
+        def joined(name):
+            def embed(**raw):
+                return {"embedding": tf.concat([one[name].function(**raw)["embedding"] for one in models], 1) / len(models) ** 0.5}
+
+            return Endpoint(embed, models[0][name].signature)
+
+        return {name: joined(name) for name in names}
+
+    @classmethod
+    def score_joined(cls, parts, chunks):
+        """Routes that any of them was trained on are trained."""
+        task = parts[0][0]
+        return task._score(task._embed_asked(cls.join(parts), chunks), set.union(*(one._trained_pairs() for one, _ in parts)))
+
+    def _embed_asked(self, endpoints, chunks):
+        """As `_embed_all`, by asking endpoints for the vectors of all raw views."""
+        found, items, contents = collections.defaultdict(lambda: ([], [], [])), itertools.count(), collections.defaultdict(itertools.count().__next__)
+        for chunk in chunks:
+            numbers = [next(items) for _ in chunk]
+            for name in (name.removeprefix("embed_") for name in endpoints):
+                views = [(number, value, tag.decode()) for number, item in zip(numbers, chunk) for value, tag in zip(item[name]["value"], item[name]["language"])]
+                answers = ask(endpoints[f"embed_{name}"], [{name: value, f"{name}_language": tag} for _, value, tag in views])
+                for (number, value, tag), vector in zip(views, answers.get("embedding", ())):
+                    if vector.any():  # Others hold nothing that is read.
+                        for part, one in zip(found[f"{name}:{tag}" if tag in self.languages.names[1:] else name], (vector, number, contents[value])):
+                            part.append(one)
+        return {kind: retrieval.Embedded(*map(np.array, parts)) for kind, parts in found.items()}
 
 
 def _numbered(name, space):

@@ -229,6 +229,16 @@ class Classification(Task):
         logits = tf.cast(logits, tf.float32)
         return tf.sigmoid(logits) if name in self.multi_label else tf.nn.softmax(logits)
 
+    def answers(self, name, probabilities):
+        """What is answered for a label: the class, or the classes with a line break between, string `(batch,)`, and the probabilities `(batch, classes)`."""
+        names = tf.constant(self.features[name].names)
+        if name in self.multi_label:  # Those that are more likely than not.
+            shown = tf.where(probabilities > 0.5, names[None], "")
+            said = tf.strings.strip(tf.strings.regex_replace(tf.strings.reduce_join(shown, -1, separator="\n"), "\n+", "\n"))
+        else:
+            said = tf.gather(names, tf.argmax(probabilities, -1))
+        return {name: said, f"{name}_probabilities": probabilities}
+
     def merit(self, scores):
         """Macro-F1, mean over the labels."""
         return float(np.mean([scores[name]["macro_f1"] for name in self.heads if name in scores]))
@@ -246,16 +256,38 @@ class Classification(Task):
             outputs = model(x, training=False)
             answers = {}
             for name in self.heads:
-                names, probabilities = tf.constant(self.features[name].names), self.probabilities(name, outputs[name])
-                if name in self.multi_label:  # Those that are more likely than not, with a line break between.
-                    shown = tf.where(probabilities > 0.5, names[None], "")
-                    answers[name] = tf.strings.strip(tf.strings.regex_replace(tf.strings.reduce_join(shown, -1, separator="\n"), "\n+", "\n"))
-                else:
-                    answers[name] = tf.gather(names, tf.argmax(probabilities, -1))
-                answers[f"{name}_probabilities"] = probabilities
+                answers |= self.answers(name, self.probabilities(name, outputs[name]))
             return answers
 
         signature = {}
         for name in self.inputs:
             signature |= {name: STRING, f"{name}_language": STRING}
         return {"classify": Endpoint(classify, signature)}
+
+    @classmethod
+    def join(cls, parts):
+        """A class has the mean of the probabilities that models give it; one which an item has no field for has no say."""
+        lead, models = parts[0][0], [(task, task.endpoints(model)["classify"]) for task, model in parts]
+        for name in lead.heads:
+            for task, _ in models:
+                if name not in task.heads or set(task.features[name].names) != set(lead.features[name].names) or (name in task.multi_label) != (name in lead.multi_label):
+                    said = ", ".join(task.features[name].names) if name in task.heads else f"one of {', '.join(task.heads)}"
+                    raise ValueError(f"Expected runs that learned the same classes of {name}: {', '.join(lead.features[name].names)}. Received: {said}")
+
+        def classify(**raw):
+            shown = [tf.reduce_any([tf.strings.length(raw[field]) > 0 for field in task.inputs], 0) for task, _ in models]
+            rates = tf.cast(tf.stack(shown, 1), tf.float32) + 1e-9  # Of an item with nothing all say what they say of nothing.
+            rates /= tf.reduce_sum(rates, 1, keepdims=True)
+            said = [endpoint.function(**{argument: raw[argument] for argument in endpoint.signature}) for _, endpoint in models]
+            answers = {}
+            for name in lead.heads:
+                orders = [[task.features[name].names.index(label) for label in lead.features[name].names] for task, _ in models]
+                each = tf.stack([tf.gather(one[f"{name}_probabilities"], order, axis=1) for one, order in zip(said, orders)], 1)  # (batch, models, classes)
+                answers |= lead.answers(name, tf.reduce_sum(rates[:, :, None] * each, 1))
+            return answers
+
+        return {"classify": Endpoint(classify, {argument: spec for _, endpoint in models for argument, spec in endpoint.signature.items()})}
+
+    @classmethod
+    def score_joined(cls, parts, chunks):
+        return class_scores.score_answers(parts[0][0], cls.join(parts)["classify"], chunks)

@@ -114,3 +114,13 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def endpoints(self, model) -> dict[str, Endpoint]:
         """Returns what the exported model offers, by name; the first is the default."""
+
+    @classmethod
+    def join(cls, parts) -> dict[str, Endpoint]:
+        """Returns the endpoints of several models of this task, pairs of task and model, as one; raises ValueError where there is no such thing."""
+        raise ValueError(f"Expected runs that align, or that classify, to be joined. Received: {len(parts)} of {cls.__name__}")
+
+    @classmethod
+    def score_joined(cls, parts, chunks) -> dict:
+        """Scores what `join` answers, in the form of `score`; `chunks` are lists of items of a `Dataset`."""
+        raise NotImplementedError
