@@ -13,13 +13,16 @@ _ARTICLES = frozenset(
     " fr:le fr:la fr:les fr:l fr:un fr:une it:il it:lo it:la it:i it:gli it:le it:l it:un it:uno it:una pt:o pt:a pt:os pt:as pt:um pt:uma nl:de nl:het nl:een".split()
 )
 
+_ALIKE = 1e-6  # Similarities that differ by less are equal ones that were rounded otherwise.
+
 _WITHOUT_SPACES = {"zh": "zh", "yue": "zh", **dict.fromkeys(("ja", "th", "lo", "km", "my"), "char")}  # Languages, and how sacreBLEU tells words apart in them.
 
 
 def ranks(similarity, relevant):
     """Ranks the first relevant candidate of each query.
 
-    A candidate that is as similar as the relevant one counts as before it, and so does NaN: a model that gives all the same score earns nothing.
+    A candidate that is as similar as the relevant one counts as before it, and so does NaN: a model that gives all the same score earns nothing. Similarities that differ by no more
+    than a millionth are alike: what separates cosines of equal vectors, such as those of texts that differ in case alone where case is folded, is how they were rounded.
 
     Args:
         similarity: float `(queries, candidates)`.
@@ -35,7 +38,7 @@ def ranks(similarity, relevant):
     if not relevant.any(axis=1).all():
         raise ValueError(f"Expected a relevant candidate for every query. Received: none for queries {np.flatnonzero(~relevant.any(axis=1))[:5].tolist()}")
     best = np.where(relevant, similarity, -np.inf).max(axis=1, keepdims=True)
-    return 1 + (~(similarity < best) & ~relevant).sum(axis=1)
+    return 1 + (~(similarity < best - _ALIKE * np.maximum(1.0, abs(best))) & ~relevant).sum(axis=1)
 
 
 def recall_at(similarity, relevant, k):

@@ -24,6 +24,11 @@ def test_a_tie_counts_against_the_model():
     assert metrics.recall_at(np.zeros((4, 4)), eye(4), 3) == 0
 
 
+def test_what_rounding_tells_apart_is_a_tie():
+    assert metrics.ranks([[0.5, 0.5 - 3e-7, 0.1], [0.2, 0.2 - 3e-6, 0.1]], [[True, False, False]] * 2).tolist() == [2, 1]
+    assert metrics.ranks([[1e4, 1e4 - 1e-3], [1e4, 1e4 - 1.0]], [[True, False]] * 2).tolist() == [2, 1]  # Of what is no cosine in proportion.
+
+
 def test_the_first_of_several_relevant_counts_and_they_do_not_tie_with_each_other():
     relevant = np.array([[True, False, True, False]])
     assert metrics.ranks([[0.1, 0.5, 0.9, 0.2]], relevant).tolist() == [1]
