@@ -163,7 +163,7 @@ class Keeper(keras.callbacks.Callback):
             logs["regularization"] = sum(float(weight.regularizer(weight)) for weight in squared)  # As it is in the loss.
         self._add_row(logs)
         value = logs.get("val_loss")
-        better = value is not None and (self.state["best"] is None or value < self.state["best"])
+        better = value is not None and math.isfinite(value) and (self.state["best"] is None or value < self.state["best"])
         if better:
             self._save_best()
         wait = 0 if better else self.state["wait"] + 1

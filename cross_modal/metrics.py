@@ -4,6 +4,7 @@ import collections
 import math
 
 import numpy as np
+import scipy.sparse
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 from cross_modal.words import words_of
@@ -13,6 +14,7 @@ _ARTICLES = frozenset(
     " fr:le fr:la fr:les fr:l fr:un fr:une it:il it:lo it:la it:i it:gli it:le it:l it:un it:uno it:una pt:o pt:a pt:os pt:as pt:um pt:uma nl:de nl:het nl:een".split()
 )
 
+_TABLES = 50  # That are drawn at once.
 _ALIKE = 1e-6  # Similarities that differ by less are equal ones that were rounded otherwise.
 
 _WITHOUT_SPACES = {"zh": "zh", "yue": "zh", **dict.fromkeys(("ja", "th", "lo", "km", "my"), "char")}  # Languages, and how sacreBLEU tells words apart in them.
@@ -21,8 +23,8 @@ _WITHOUT_SPACES = {"zh": "zh", "yue": "zh", **dict.fromkeys(("ja", "th", "lo", "
 def ranks(similarity, relevant):
     """Ranks the first relevant candidate of each query.
 
-    A candidate that is as similar as the relevant one counts as before it, and so does NaN: a model that gives all the same score earns nothing. Similarities that differ by no more
-    than a millionth are alike: what separates cosines of equal vectors, such as those of texts that differ in case alone where case is folded, is how they were rounded.
+    A candidate that is as similar as the relevant one counts as before it, and so does NaN: a model that gives all the same score earns nothing. Similarities that differ by no
+    more than a millionth are alike: what separates cosines of equal vectors, such as those of texts that differ in case alone where case is folded, is how they were rounded.
 
     Args:
         similarity: float `(queries, candidates)`.
@@ -105,10 +107,13 @@ def confusion(references, hypotheses, classes):
 def f1_of(counts):
     """Returns the macro F1 of confusion matrices, over the classes that occur in the references: float of the shape before the last two axes of `counts`."""
     counts = np.asarray(counts, float)
-    right = np.diagonal(counts, axis1=-2, axis2=-1)
-    said = counts.sum(-1) + counts.sum(-2)
-    each = np.divide(2 * right, said, out=np.zeros_like(right), where=said > 0)
-    there = counts.sum(-1) > 0
+    return _macro_f1(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1), counts.sum(-2))
+
+
+def _macro_f1(right, real, said):
+    """Of how many of each class are right, are real and are said, float `(..., classes)`."""
+    each = np.divide(2 * right, real + said, out=np.zeros_like(right), where=real + said > 0)
+    there = real > 0
     return (each * there).sum(-1) / np.maximum(there.sum(-1), 1)
 
 
@@ -127,10 +132,17 @@ def bootstrap(counts, resamples=1000, seed=0):
         Efron and Tibshirani (1993), "An Introduction to the Bootstrap", section 13.3 (percentiles).
     """
     counts = np.asarray(counts)
-    chance = np.random.default_rng(seed)
-    tables = chance.multinomial(counts.sum(), counts.ravel() / counts.sum(), resamples).reshape(resamples, *counts.shape)
-    scores = {"accuracy": np.trace(tables, axis1=1, axis2=2) / counts.sum(), "macro_f1": f1_of(tables)}
-    return {name: _bounds(values) for name, values in scores.items()}
+    (rows, columns), whole, classes = np.nonzero(counts), counts.sum(), len(counts)  # Of a table of a thousand classes most cells are empty.
+    ones, cells, exact = np.ones(len(rows)), np.arange(len(rows)), rows == columns
+    real, said = (scipy.sparse.csr_matrix((ones, (places, cells)), (classes, len(rows))) for places in (rows, columns))
+    chance, scores = np.random.default_rng(seed), {"accuracy": [], "macro_f1": []}
+    for start in range(0, resamples, _TABLES):
+        drawn = chance.multinomial(whole, counts[rows, columns] / whole, min(_TABLES, resamples - start)).T  # (cells, tables)
+        right = np.zeros((classes, drawn.shape[1]))
+        right[rows[exact]] = drawn[exact]
+        scores["accuracy"].append(right.sum(0) / whole)
+        scores["macro_f1"].append(_macro_f1(right.T, (real @ drawn).T, (said @ drawn).T))
+    return {name: _bounds(np.concatenate(values)) for name, values in scores.items()}
 
 
 def bootstrap_mean(values, groups, resamples=1000, seed=0):

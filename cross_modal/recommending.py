@@ -1,5 +1,6 @@
 """Items that are like others: by any mix of their views, not all of a sort, and how good that is."""
 
+import collections
 import dataclasses
 
 import numpy as np
@@ -132,16 +133,16 @@ def recommendation_scores(shelf, relevant, k=10, diversity=0.0):
     Source:
         Ziegler et al. (2005), "Improving Recommendation Lists Through Topic Diversification", section 3.3.
     """
-    recalls, precisions, chances, apart = [], [], [], []
+    recalls, precisions, chances, apart, counts = [], [], [], [], collections.Counter(relevant)
     for place, label in enumerate(relevant):
-        right = {other for other, one in enumerate(relevant) if one == label and other != place} if label is not None else ()
+        right = counts[label] - 1 if label is not None else 0
         if not right:
             continue
         found = [other for other, _ in similar(shelf, shelf.vectors[place], k, diversity, [shelf.ids[place]])]
-        hits = len(right.intersection(found))
-        recalls.append(hits / min(len(right), k))
+        hits = sum(relevant[other] == label for other in found)
+        recalls.append(hits / min(right, k))
         precisions.append(hits / max(len(found), 1))
-        chances.append(len(right) / (len(relevant) - 1))
+        chances.append(right / (len(relevant) - 1))
         if len(found) > 1:
             cosines = shelf.vectors[found] @ shelf.vectors[found].T
             apart.append(1.0 - (cosines.sum() - len(found)) / (len(found) * (len(found) - 1)))

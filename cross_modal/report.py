@@ -23,7 +23,7 @@ def retrieval_picture(queries, path, title=""):
     wide = 0.95 * float(np.clip(np.median([one.shape[1] / one.shape[0] for some in pictures for one in some]), 1.0, 2.5))  # Inches.
     figure = Figure(figsize=(3.4 + (wide + 0.2) * (columns - 1), 1.1 * len(queries) + 0.5))
     grid = figure.subplots(len(queries), columns, squeeze=False, width_ratios=[3.0] + [wide] * (columns - 1))
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     for row, query, found in zip(grid, queries, pictures):
         for axis in row:
             axis.set_xticks([])
@@ -35,7 +35,7 @@ def retrieval_picture(queries, path, title=""):
             axis.set_frame_on(True)
             for spine in axis.spines.values():
                 spine.set(color="#2a9d3a" if right else "#c8372d", linewidth=2.5)
-            axis.set_xlabel(caption, fontsize=7, labelpad=2)
+            axis.set_xlabel(caption, fontsize=7, labelpad=2, parse_math=False)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     return path
@@ -44,7 +44,7 @@ def retrieval_picture(queries, path, title=""):
 def _draw_query(axis, query):
     lines = textwrap.wrap(query["name"], 38)
     words = "\n".join(lines[:3] if len(lines) < 4 else [*lines[:2], lines[2][:37] + "\u2026"])
-    axis.text(0.0, 0.95 if query["audio"] else 0.5, words, fontsize=9, transform=axis.transAxes, va="top" if query["audio"] else "center")
+    axis.text(0.0, 0.95 if query["audio"] else 0.5, words, fontsize=9, parse_math=False, transform=axis.transAxes, va="top" if query["audio"] else "center")
     if query["audio"]:
         samples = tf.audio.decode_wav(query["audio"])[0].numpy()[:, 0]
         ends = np.linspace(0, len(samples), 201).astype(int)
@@ -69,12 +69,12 @@ def confusion_picture(scores, names, path, title=""):
     size = max(2.5, 0.32 * len(names))
     figure = Figure(figsize=(size + 1.5 + (3.5 if patterns else 0), size + 1.2))
     left, *right = figure.subplots(1, 2 if patterns else 1, squeeze=False, width_ratios=[size, 3.5][: 2 if patterns else 1])[0]
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     left.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     left.set(xlabel="answered", ylabel="is", xticks=range(len(names)), yticks=range(len(names)))
-    left.set_xticklabels(names, rotation=90 if len(names) > 4 else 0, fontsize=8)
-    left.set_yticklabels(names, fontsize=8)
+    left.set_xticklabels(names, rotation=90 if len(names) > 4 else 0, fontsize=8, parse_math=False)
+    left.set_yticklabels(names, fontsize=8, parse_math=False)
     for (row, column), count in np.ndenumerate(table.astype(int)):
         if count and len(names) <= 30:
             left.text(column, row, count, ha="center", va="center", fontsize=7, color="white" if shares[row, column] > 0.6 else "black")

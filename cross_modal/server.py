@@ -105,8 +105,7 @@ class ServedModel(kserve.Model):
             raise InvalidInput(f"Expected instances to be a list. Received: {type(rows).__name__}")
         columns = {key: [] for key in signature}
         for place, row in enumerate(rows):
-            # A value without a name is that of the first argument, as in TensorFlow Serving.
-            row = row if isinstance(row, dict) and set(row) != {"b64"} else {signature[0]: row}
+            row = row if isinstance(row, dict) and set(row) != {"b64"} else {_unnamed(signature, f"instances[{place}]"): row}
             _check_names(row, signature, f"instances[{place}]")
             for key in signature:
                 columns[key].append(_raw(row.get(key, ""), f"instances[{place}].{key}"))
@@ -114,7 +113,7 @@ class ServedModel(kserve.Model):
 
     def _by_columns(self, name, given):
         signature = list(self._endpoint(name).signature)
-        given = given if isinstance(given, dict) and set(given) != {"b64"} else {signature[0]: given}
+        given = given if isinstance(given, dict) and set(given) != {"b64"} else {_unnamed(signature, "inputs"): given}
         _check_names(given, signature, "inputs")
         columns = {key: [_raw(value, f"inputs.{key}[{place}]") for place, value in enumerate(values if isinstance(values, list) else [values])] for key, values in given.items()}
         counts = {key: len(values) for key, values in columns.items()}
@@ -210,6 +209,14 @@ def _kind(dtype):
 
 def _count(columns):
     return len(next(iter(columns.values())))
+
+
+def _unnamed(signature, place):
+    """What a value without a name is a value of, where there is but one field, or argument."""
+    fields = [name for name in signature if f"{name}_language" in signature] or signature
+    if len(fields) > 1:
+        raise InvalidInput(f"{place}: expected values with names, of {', '.join(signature)}. Received one without")
+    return fields[0]
 
 
 def _check_names(row, signature, place):

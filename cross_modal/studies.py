@@ -1,13 +1,16 @@
 """What transfer is worth: models trained on one language and asked in others, and on few items, with and without what was learned elsewhere."""
 
+import dataclasses
 import json
 import pathlib
+import warnings
 
 import numpy as np
 import scipy.stats
 from tqdm import tqdm
 
 from cross_modal import evaluation, training
+from cross_modal.data import learn_labels
 from cross_modal.words import words_of
 
 _EVERY = "all"  # What stands for all languages at once.
@@ -52,12 +55,12 @@ def language_matrix(task, dataset, run, field="text", languages=(), split="test"
     for train in tqdm([*taught, _EVERY], desc="languages", disable=not progress):
         tags = languages if train == _EVERY else [train]
         shown = dataset.only(languages={name: {field: tags} for name in ("train", "validation") if name in dataset.splits})
-        for seed in range(seeds):
-            if all(kept.has(train, tag, seed, split) for tag in asked):
-                continue
-            model = _fitted(task, shown, pathlib.Path(run) / f"{train}-{seed}", seed, options)
+        todo = [seed for seed in range(seeds) if not all(kept.has(train, tag, seed, split) for tag in asked)]
+        taught_task = _taught(task, shown) if todo else None
+        for seed in todo:
+            model = _fitted(taught_task, shown, pathlib.Path(run) / f"{train}-{seed}", seed, options)
             for tag in asked:
-                scores = evaluation.evaluate(task, model, asked[tag], split, baseline=False)
+                scores = evaluation.evaluate(taught_task, model, asked[tag], split, baseline=False)
                 kept.add(train, tag, seed, split, task.merit(scores), interval=_interval(scores), items=asked[tag].splits[split])
     rows = []
     for train in (*taught, _EVERY):
@@ -83,7 +86,7 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
         run: folder for the models and `few-shot.json`.
         label: field of the classes.
         start_from: what the models with transfer start with, see `transfer.start_from`.
-        sizes: items of each class.
+        sizes: items of each class; of one with fewer all. What no class has as many of is left out, with a warning.
         split: that is asked.
         seeds: how many models of each sort; each has other items.
         progress: whether to show a progress bar.
@@ -100,9 +103,13 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
     dataset.check_label(label)
     if not start_from:
         raise ValueError("Expected `start_from`, what the models with transfer start with, such as {'text': 'saved_models/first'}. Received: none")
-    kept, classes = _Kept(pathlib.Path(run) / "few-shot.json", {"label": label}), _classes(dataset, label)
-    if not classes or max(map(len, classes.values())) < min(sizes):
-        raise ValueError(f"Expected {min(sizes)} training items or more of a class of {label}. Received: {max(map(len, classes.values()), default=0)} at most")
+    kept, classes = _Kept(pathlib.Path(run) / "few-shot.json", {"label": label}), _classes(dataset, label, task.sources)
+    most = max(map(len, classes.values()), default=0)
+    if min(sizes) < 1 or most < min(sizes):
+        raise ValueError(f"Expected {max(1, min(sizes))} training items or more of a class of {label} that have {' or '.join(task.sources)}. Received: {most} at most")
+    if max(sizes) > most:
+        warnings.warn(f"Expected classes of {label} with {max(sizes):,} training items. Received: {most:,} at most. Sizes above are left out.", stacklevel=2)
+        sizes = [size for size in sizes if size <= most]
     turns = [(size, seed, transfer) for size in sizes for seed in range(seeds) for transfer in (False, True)]
     for size, seed, transfer in tqdm(turns, desc="few shots", disable=not progress):
         if kept.has(size, transfer, seed, split):
@@ -111,8 +118,9 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
         ids = [one for some in classes.values() for one in chance.permutation(some)[:size].tolist()]
         shown = dataset.only(ids={"train": ids, **({"validation": []} if "validation" in dataset.splits else {})})
         own = {"start_from": start_from} if transfer else {"freeze": None, "paces": None}
-        model = _fitted(task, shown, pathlib.Path(run) / f"{size}-{'with' if transfer else 'without'}-{seed}", seed, {**options, **own})
-        scores = evaluation.evaluate(task, model, dataset, split, baseline=False)
+        shown_task = _taught(task, shown)
+        model = _fitted(shown_task, shown, pathlib.Path(run) / f"{size}-{'with' if transfer else 'without'}-{seed}", seed, {**options, **own})
+        scores = evaluation.evaluate(shown_task, model, dataset, split, baseline=False)
         kept.add(size, transfer, seed, split, task.merit(scores))
     rows = []
     for size in sizes:
@@ -155,6 +163,11 @@ class _Kept:
         self.path.write_text(json.dumps({"about": self.about, "found": self.found}, indent=1), encoding="utf-8")
 
 
+def _taught(task, shown):
+    """The task with features that know of no label but those that are shown."""
+    return dataclasses.replace(task, features=learn_labels(task.features, shown))
+
+
 def _fitted(task, dataset, run, seed, options):
     return training.fit(task, dataset, run, seed=seed, resume=(run / "checkpoints").exists(), progress=False, **options)
 
@@ -164,11 +177,11 @@ def _words(dataset, split, field, tag):
     return [word for text, language in dataset.only(languages={split: {field: [tag]}}).values(split, field) for word in words_of(text.decode())]
 
 
-def _classes(dataset, label):
-    """Dict of class to the ids of the training items that have it first."""
+def _classes(dataset, label, sources):
+    """Dict of class to the ids of the training items that have it first, and something to tell it from."""
     found = {}
     for item in dataset.items("train").as_numpy_iterator():
-        if len(item[label]["value"]):
+        if len(item[label]["value"]) and any(len(item[name]["value"]) for name in sources):
             found.setdefault(item[label]["value"][0], []).append(item["id"].decode())
     return found
 

@@ -76,10 +76,16 @@ def fit(
         raise ValueError(f"Expected a dataset with a split train. Received: {dataset}")
     if schedule not in SCHEDULES:
         raise ValueError(f"Expected `schedule` to be one of {', '.join(SCHEDULES)}. Received: schedule={schedule}")
-    _check_counts(epochs=epochs, batch_size=batch_size, **{name: one for name, one in (("steps_per_epoch", steps_per_epoch), ("patience", patience)) if one is not None})
+    counted = {"steps_per_epoch": steps_per_epoch, "patience": patience, "batch_tokens": batch_tokens}
+    _check_counts(epochs=epochs, batch_size=batch_size, **{name: one for name, one in counted.items() if one is not None})
+    _refuse("the name of one, or a dict of name and its arguments", {} if isinstance(optimizer, (str, dict)) else {"optimizer": optimizer})
+    _refuse("true, false or auto", {} if jit_compile in (True, False, "auto") else {"jit_compile": jit_compile})
+    _refuse("a number of at least 0 and below 1", {} if ema is None or _is_number(ema) and 0 <= ema < 1 else {"ema": ema})
     _check_shares(warmup=warmup, dropout_after=dropout_after, modality_dropout=modality_dropout)
+    if teacher and mixup:
+        raise ValueError("Expected no `mixup` with a `teacher`, who would be asked about items that are not mixed. Received both")
     _refuse("dicts of field to a value", {name: one for name, one in (("augment", augment), ("oversample", oversample), ("weigh", weigh)) if not isinstance(one or {}, dict)})
-    _refuse("dicts of the name of a part to a number", {name: one for name, one in (("freeze", freeze), ("paces", paces)) if not _has_numbers(one or {})})
+    _refuse("dicts of the name of a part to a number of at least 0", {name: one for name, one in (("freeze", freeze), ("paces", paces)) if not _has_numbers(one or {})})
     highest = learning_rate if isinstance(optimizer, str) else optimizer.get("learning_rate", learning_rate)
     if not isinstance(highest, (int, float)):
         raise ValueError(f"Expected `learning_rate` to be a number; how it changes is `schedule` and `warmup`. Received: learning_rate={highest!r}")
@@ -87,6 +93,8 @@ def fit(
     batch_size = min(batch_size, dataset.splits["train"])
 
     state = _read_state(run)
+    if state["stopped"] and state["epoch"] < epochs:
+        print(f"{run}: the loss of the validation split had not fallen for so long that training ended with epoch {state['epoch']}; it does not go on.", flush=True)
     if (state["epoch"] >= epochs or state["stopped"]) and (run / "model.keras").exists():
         return keras.models.load_model(run / "model.keras")
     if not state["epoch"] and not teacher:  # Who is taught learns also from items of which the table says nothing.
@@ -145,6 +153,8 @@ def fit(
             training, steps_per_epoch=steps, epochs=epochs, initial_epoch=state["epoch"],
             validation_data=validation, callbacks=callbacks, verbose=0, shuffle=False,
         )  # fmt: skip
+    elif averaged and not (run / BEST).exists():
+        model.optimizer.finalize_variable_values(model.trainable_variables)  # As `fit` had done, had it not been stopped before.
     if (run / BEST).exists():
         model.load_weights(run / BEST)
     model.save(run / "model.keras")
@@ -173,7 +183,11 @@ def _check_shares(**shares):
 
 
 def _has_numbers(given):
-    return isinstance(given, dict) and all(isinstance(one, (int, float)) for one in given.values())
+    return isinstance(given, dict) and all(_is_number(one) and one >= 0 for one in given.values())
+
+
+def _is_number(one):
+    return isinstance(one, (int, float)) and not isinstance(one, bool)
 
 
 def _refuse(wanted, wrong):
@@ -243,6 +257,8 @@ def _optimizer(given, settings):
     options = {"name": given} if isinstance(given, str) else dict(given)
     name = options.pop("name", "adamw")
     config = {**{key: value for key, value in settings.items() if value is not None}, **options}
+    if name.lower() == "adamw":
+        config = {"weight_decay": 0.0, **config}  # Keras has one of its own where none is given.
     try:
         return keras.optimizers.get({"class_name": name, "config": config})
     except (ValueError, TypeError) as error:

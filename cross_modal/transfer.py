@@ -249,5 +249,6 @@ def _as_new(optimizer, before):
     def corrected(step):
         return keras.ops.sqrt(1.0 - optimizer.beta_2**step) / (1.0 - optimizer.beta_1**step)
 
-    step = keras.ops.cast(optimizer.iterations + 1, "float32")
-    return corrected(step - before) / corrected(step)
+    # Steps are counted that were made: several batches may make one, and one whose gradients are no numbers makes none.
+    step, before = keras.ops.cast(optimizer.iterations + 1, "float32"), before // (optimizer.gradient_accumulation_steps or 1)
+    return corrected(keras.ops.maximum(step - before, 1.0)) / corrected(step)

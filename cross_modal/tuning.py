@@ -98,8 +98,8 @@ def _try(trial, tuner, config, progress):
     """Trains and scores with the values of a trial; one that fails is noted as such. Returns the seconds that it took."""
     oracle, folder, values, began = tuner.oracle, _folders(tuner)[trial.trial_id], trial.hyperparameters.values, time.monotonic()
     words = ", ".join(f"{key.rpartition('.')[2]} {_short(value)}" for key, value in values.items())
-    state = folder / "checkpoints" / "state.json"
-    began -= state.stat().st_mtime - (folder / "run.yaml").stat().st_mtime if state.exists() else 0.0  # What an earlier call spent on it.
+    spent = folder / "spent.json"  # By earlier calls that were stopped.
+    began -= json.loads(spent.read_text()) if spent.exists() else 0.0
     try:
         merit = _merit(_changed(config, values), folder)
         seconds = time.monotonic() - began
@@ -108,6 +108,10 @@ def _try(trial, tuner, config, progress):
         (folder / "trial.json").write_text(json.dumps({"merit": merit, "seconds": seconds}))
         oracle.update_trial(trial.trial_id, {"merit": merit})
         trial.status, said = _Status.COMPLETED, f"{merit:.4f} ({seconds:.0f} s)"
+    except KeyboardInterrupt:
+        if folder.exists():
+            spent.write_text(json.dumps(time.monotonic() - began))
+        raise
     except Exception as error:  # Whatever it is, the other trials go on.
         trial.status, trial.message = _Status.FAILED, str(error) or repr(error)
         seconds, said = 0.0, f"failed: {trial.message}"

@@ -6,7 +6,7 @@ import pytest
 from cross_modal import ensembles, serving, tasks, towers
 from cross_modal.data import batches
 from cross_modal.exporting import export_joined, load
-from cross_modal.features import Label
+from cross_modal.features import Label, Language
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,20 @@ def test_alignments_stand_side_by_side(learned, dataset):
     assert twice["trained"]["mrr"] == pytest.approx(alone["trained"]["mrr"], abs=0.01)  # Vectors that are nearly alike may change places.
 
 
-def test_what_cannot_be_joined_is_told(classifiers, learned, autoencoding):
+def test_the_order_of_models_does_not_matter_to_their_scores(learned, dataset):
+    """One knows Turkish and German, the other Turkish alone: German texts are scored as German by both."""
+    features, _ = learned
+    kinds = {"text": towers.text.bag, "image": towers.image.mlp}
+    parts = []
+    for tags in (["de", "tr"], ["tr"]):
+        task = tasks.Alignment({name: features[name] for name in kinds}, Language(tags), towers=kinds, embedding=8, dim=16, views={"text": 2})
+        parts.append((task, task.build()))
+    one, other = (ensembles.score_joined(some, dataset, "train")["routes"] for some in (parts, parts[::-1]))
+    routes = [{(row["source"], row["target"]): row["trained"] for row in some} for some in (one, other)]
+    assert routes[0] == routes[1] and ("text:de", "image") in routes[0] and routes[0]["text:de", "text:tr"]
+
+
+def test_what_cannot_be_joined_is_told(classifiers, learned, autoencoding, dataset):
     text, *_ = classifiers
     features, languages = learned
     with pytest.raises(ValueError, match="two runs or more of one task to be joined. Received: 1, of Classification"):
@@ -98,6 +111,8 @@ def test_what_cannot_be_joined_is_told(classifiers, learned, autoencoding):
         ensembles.join([text, (aligned[0], None)])
     with pytest.raises(ValueError, match="Expected runs that align, or that classify, to be joined. Received: 2 of Autoencoding"):
         ensembles.join([(autoencoding(), None)] * 2)
+    with pytest.raises(ValueError, match="to be joined. Received: 2 of Autoencoding"):
+        ensembles.score_joined([(autoencoding(), None)] * 2, dataset)
     with pytest.raises(ValueError, match="that align a field in common. Received: text; image"):
         ensembles.join([(task, task.build()) for task in aligned])
     parity = dataclasses.replace(text[0], features={"text": features["text"], "parity": features["parity"]})

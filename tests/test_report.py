@@ -16,6 +16,11 @@ def test_confusions_are_darker_where_more(tmp_path, patterns):
     assert blue.any() == bool(patterns)
 
 
+def test_names_are_no_formulas(tmp_path):
+    scores = {"confusion": [[9, 0], [7, 0]]}
+    assert cv2.imread(str(report.confusion_picture(scores, ["$a_$", "$1 to $5"], tmp_path / "c.png", "$x_$"))).size
+
+
 def test_history_draws_both_losses(tmp_path):
     (tmp_path / "h.csv").write_text("epoch,loss,val_loss\n1,3,4\n2,1,2\n")
     assert cv2.imread(str(report.history_picture(tmp_path / "h.csv", tmp_path / "h.png"))).size

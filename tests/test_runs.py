@@ -82,6 +82,10 @@ def test_several_runs_are_scored_as_one(run, dataset, trained, tmp_path, capsys)
     assert "macro-F1" in capsys.readouterr().out
     kept = json.loads((tmp_path / "both" / "metrics.json").read_text())["test"]["parity"]
     assert kept["examples"] == dataset.splits["test"]
+    assert cli.main(["evaluate", str(run), str(other), "--out", str(tmp_path / "both"), "--split", "validation"]) == 0
+    assert set(json.loads((tmp_path / "both" / "metrics.json").read_text())) == {"test", "validation"}
+    assert cli.main(["evaluate", str(run), str(other), "--out", str(other)]) == 1
+    assert "Expected --out to be another folder than that of a run" in capsys.readouterr().err
     assert cli.main(["export", str(run), str(other), "--out", str(tmp_path / "both" / "export")]) == 0
     assert "classify(text, text_language)" in capsys.readouterr().out
     assert cli.main(["evaluate", str(run), "--out", str(tmp_path / "both")]) == 1

@@ -102,6 +102,21 @@ def test_a_bad_request_is_told_and_costs_nothing(model, payload, words):
     assert ask(model, {"signature_name": "only", "instances": ["a"]}) == {"predictions": [1]}
 
 
+def test_a_value_without_a_name_is_of_the_one_field(model):
+    """Arguments of an export are in the order of their names: the first may be the language that is asked for."""
+
+    def told(**raw):
+        return {"said": tf.strings.join([raw["text"], raw["target_language"]], "|")}
+
+    signature = {name: STRING for name in ("target_language", "text", "text_language")}
+    model.endpoints["write"] = Endpoint(told, signature)
+    assert ask(model, {"signature_name": "write", "instances": ["two dogs"]}) == {"predictions": ["two dogs|"]}
+    assert ask(model, {"signature_name": "write", "inputs": ["two dogs"]}) == {"outputs": ["two dogs|"]}
+    model.endpoints["both"] = Endpoint(told, {"image": STRING, "image_language": STRING, **signature})
+    with pytest.raises(kserve.errors.InvalidInput, match=r"instances\[0\]: expected values with names, of image, .*Received one without"):
+        ask(model, {"signature_name": "both", "instances": ["two dogs"]})
+
+
 def test_requests_that_wait_together_are_answered_together(model):
     calls, began = [], threading.Event()
 

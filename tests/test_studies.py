@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cross_modal import cli, report, studies, tasks, towers
-from cross_modal.data import ingest, learn_features
+from cross_modal.data import ingest, learn_features, learn_labels
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +94,46 @@ def test_few_shots_have_as_many_of_each_class_with_and_without(task, dataset, tm
     assert studies.few_shot(task, dataset, tmp_path, "parity", {"text": "somewhere"}, (1, 3), seeds=2, progress=False) == rows and len(fitted) == 8
     assert json.loads((tmp_path / "few-shot.json").read_text())
     assert cv2.imread(str(report.few_shot_picture(rows, tmp_path / "f.png"))).size > 10_000
-    with pytest.raises(ValueError, match="900 training items or more of a class of parity. Received: "):
+    with pytest.warns(UserWarning, match="classes of parity with 900 training items. Received: .* Sizes above are left out"):
+        assert studies.few_shot(task, dataset, tmp_path, "parity", {"text": "somewhere"}, (1, 3, 900), seeds=2, progress=False) == rows
+    with pytest.raises(ValueError, match="900 training items or more of a class of parity that have text. Received: "):
         studies.few_shot(task, dataset, tmp_path, "parity", {"text": "x"}, (900,))
     with pytest.raises(ValueError, match="a label of the dataset: parity, digits. Received: text"):
         studies.few_shot(task, dataset, tmp_path, "text", {"text": "x"})
     with pytest.raises(ValueError, match="Expected `start_from`"):
         studies.few_shot(task, dataset, tmp_path, "parity", {})
+
+
+def test_a_model_that_is_shown_few_knows_no_label_of_others(tmp_path, monkeypatch):
+    """By hand: of the words that tell the moods those of the one item of each that is shown have a weight, and the others none."""
+    words = {"glad": ["sun", "song", "cake", "gift"], "sad": ["rain", "grey", "lost", "cold"]}
+    rows = [{"id": f"{word}-{end}", "text": f"{word} {end}", "mood": mood, "split": "train"} for mood, some in words.items() for word in some for end in ("a", "b")]
+    rows += [
+        {"id": "asked", "text": "sun c", "mood": "glad", "split": "test"},
+        {"id": "unlabelled", "text": "sun d", "split": "train"},
+        {"id": "bare", "mood": "sad", "split": "train"},
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    dataset = ingest(tmp_path / "t.jsonl", tmp_path / "data", {"text": "text", "mood": "label"}, progress=False)
+    features, languages = learn_features(dataset, None, {"text": {"units": "ngrams", "weigh_by": "mood"}})
+    task, shown = tasks.Classification(features, languages, towers={"text": towers.text.ngrams}, dim=4), []
+
+    def fit(task, dataset, run, **_):
+        shown.append((task.features, [item["text"]["value"][0].decode().split()[0] for item in dataset.items("train").as_numpy_iterator()]))
+
+    monkeypatch.setattr(studies.training, "fit", fit)
+    monkeypatch.setattr(tasks.Classification, "score", lambda self, model, batches: {})
+    monkeypatch.setattr(tasks.Classification, "merit", lambda self, scores: 0.5)
+    studies.few_shot(task, dataset, tmp_path / "few", "mood", {"text": "somewhere"}, (1,), seeds=1, progress=False)
+    feature, texts = shown[0][0]["text"], shown[0][1]
+    assert len(texts) == 2 and shown[0][0]["mood"].counts == [1, 1] and features["mood"].counts == [8, 9]
+    for some in words.values():
+        for word in some:
+            (place,) = set(feature.featurize(word).numpy().tolist()) & set(range(feature.firsts[0], feature.firsts[1]))
+            assert (feature.weights[place] > 0) == (word in texts), word
+            assert features["text"].weights[place] > 0
+    again, _ = learn_features(dataset, ["text"], {"text": {"known": feature}})
+    assert learn_labels(again, dataset)["text"] is again["text"], "what an earlier run learned stays"
 
 
 def test_no_seed_is_none(task, dataset, tmp_path):

@@ -115,6 +115,30 @@ def test_optimizers_by_their_keras_names(optimizer, kind, momentum):
     assert type(made).__name__ == kind and config["weight_decay"] == 0.01 and config["clipnorm"] == 1.0 and config.get("momentum") == momentum
 
 
+def test_no_weight_decay_is_none():
+    """Keras' AdamW has one of its own where none is given."""
+    found = [training._optimizer(*one).weight_decay for one in (("adamw", {"weight_decay": None}), ("adamw", {"weight_decay": 0.1}), ({"name": "adamw", "weight_decay": 0.2}, {}))]
+    assert found == [0.0, 0.1, 0.2] and training._optimizer("adam", {"weight_decay": None}).weight_decay is None
+
+
+def test_a_validation_loss_that_is_no_number_is_not_the_best(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    keeper = callbacks.Keeper(tmp_path, {"epoch": 0, "best": None, "wait": 0, "stopped": False}, None, 3, 1, False, None)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    keeper.set_model(model)
+    for epoch, value in enumerate((float("nan"), 2.0, float("nan"))):
+        keeper.on_epoch_end(epoch, {"loss": 1.0, "val_loss": value})
+        assert keeper.state["best"] == (None if epoch == 0 else 2.0)
+
+
+def test_who_asks_for_more_is_told_that_it_had_ended(task, dataset, tmp_path, capsys):
+    fit(task, dataset, tmp_path, **{**OPTIONS, "epochs": 3}, patience=1, learning_rate=0.0)
+    capsys.readouterr()
+    fit(task, dataset, tmp_path, **{**OPTIONS, "epochs": 9}, patience=1, learning_rate=0.0, resume=True)
+    assert "training ended with epoch 2; it does not go on" in capsys.readouterr().out
+
+
 def test_the_learning_rate_of_an_optimizer_is_what_it_learns_at(task, dataset, tmp_path):
     options = {**OPTIONS, "epochs": 1, "schedule": "constant", "warmup": 0.0}
     model = fit(task, dataset, tmp_path, **{**options, "optimizer": {"name": "sgd", "momentum": 0.9, "learning_rate": 0.125}, "learning_rate": 1e-3})
@@ -129,6 +153,9 @@ def test_the_learning_rate_of_an_optimizer_is_what_it_learns_at(task, dataset, t
         ({"optimizer": {"name": "sgd", "momentom": 1}}, "Received: optimizer={'name': 'sgd', 'momentom': 1}"),
         ({"schedule": "cosin"}, "`schedule` to be one of cosine, linear, .*Received: schedule=cosin"),
         ({"augment": {"image": {"rotate": 1}}}, "keys among crop, scale, .*Received: rotate"),
+        ({"augment": {"image": 0.5}}, "`augment` of image to be a dict of what is done to how much. Received: 0.5"),
+        ({"augment": {"image": {"rotation": "much"}}}, "`augment` of image to have a number for rotation. Received: 'much'"),
+        ({"mixup": 0.2, "teacher": {"run": "x"}}, "no `mixup` with a `teacher`"),
         ({"oversample": {"topic": 1.0}}, "Received: topic"),
         ({"dropout_after": 1.5}, "`dropout_after` to be shares between 0 and 1.*Received: dropout_after=1.5"),
     ],
@@ -193,7 +220,15 @@ def test_a_scaled_loss_goes_on_as_it_was(task, dataset, tmp_path):
         ({"batch_size": 2.5, "patience": "x"}, "`batch_size` and `patience` to be whole numbers of at least 1. Received: batch_size=2.5, patience='x'"),
         ({"steps_per_epoch": 0}, "Received: steps_per_epoch=0"),
         ({"warmup": 2, "modality_dropout": -1}, "`warmup` and `modality_dropout` to be shares between 0 and 1. Received: warmup=2, modality_dropout=-1"),
-        ({"freeze": 0.5, "paces": {"text": "half"}}, "`freeze` and `paces` to be dicts of the name of a part to a number. Received: freeze=0.5, paces={'text': 'half'}"),
+        (
+            {"freeze": 0.5, "paces": {"text": "half"}},
+            "`freeze` and `paces` to be dicts .* to a number of at least 0. Received: freeze=0.5, paces={'text': 'half'}",
+        ),
+        ({"paces": {"image": -1}}, "a number of at least 0. Received: paces={'image': -1}"),
+        ({"optimizer": ["adam"]}, "`optimizer` to be the name of one, or a dict of name and its arguments. Received: optimizer=\\['adam'\\]"),
+        ({"jit_compile": "maybe"}, "`jit_compile` to be true, false or auto. Received: jit_compile='maybe'"),
+        ({"ema": 1.0}, "`ema` to be a number of at least 0 and below 1. Received: ema=1.0"),
+        ({"batch_tokens": "None"}, "Received: batch_tokens='None'"),
         ({"weigh": "label"}, "`weigh` to be dicts of field to a value. Received: weigh='label'"),
     ],
 )

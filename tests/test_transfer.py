@@ -285,6 +285,17 @@ def test_what_was_frozen_begins_as_gently_as_what_was_not(name):
     np.testing.assert_allclose(thawed.layers[0].kernel, new.layers[0].kernel, atol=1e-5)
 
 
+@pytest.mark.parametrize("every, skipped", [(2, 0), (None, 3)])
+def test_steps_are_counted_that_are_made(every, skipped):
+    """Of several batches there is one, and none of a batch whose gradients are no numbers."""
+    model = _two_layers({"class_name": "adam", "config": {"learning_rate": 0.01, "gradient_accumulation_steps": every}})
+    transfer.set_paces(model, {}, {"body": 6})
+    ones = [keras.ops.ones_like(one) for one in model.trainable_variables]
+    for step in range(skipped, 20):
+        model.optimizer.apply(ones if step >= 6 else ones[2:], model.trainable_variables if step >= 6 else model.layers[1].trainable_variables)
+        assert all(np.isfinite(weight).all() for weight in model.get_weights()), step
+
+
 def test_what_does_not_learn_does_not_fade():
     model = _two_layers(keras.optimizers.AdamW(0.1, weight_decay=0.5))
     transfer.set_paces(model, {"body": 0.0, "head": 0.5})

@@ -46,6 +46,26 @@ def test_no_trial_begins_that_has_no_time(dataset, tmp_path, capsys):
     assert sorted(row["trial"] for row in rows) == [1, 2], "the one that was put off is made now"
 
 
+def test_a_trial_that_was_stopped_has_taken_what_it_was_worked_at(dataset, tmp_path, untrained, monkeypatch):
+    """Not the night between two calls."""
+    clock, merit = [0.0], tuning._merit
+    monkeypatch.setattr(tuning.time, "monotonic", lambda: clock[0])
+
+    def stopped(full, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        clock[0] += 100.0
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        monkeypatch.setattr(tuning, "_merit", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            tuning.tune(small(dataset), tmp_path / "run", minutes=60.0, trials=2)
+        clock[0] += 50_000.0
+    monkeypatch.setattr(tuning, "_merit", merit)
+    tuning.tune(small(dataset), tmp_path / "run", minutes=60.0, trials=2)
+    assert [json.loads(path.read_text())["seconds"] for path in sorted((tmp_path / "run").rglob("trial.json"), key=str) if path.parent.name == "run"][0] == 200.0
+
+
 @pytest.fixture
 def untrained(monkeypatch):
     """Trials without a training: the configurations that were asked for, and the merits that they get, or errors."""

@@ -126,11 +126,11 @@ def test_vectors_of_words_of_each_language(dataset, tmp_path, capsys):
     (tmp_path / "pairs.tsv").write_text("fr\tcent\n", encoding="utf-8")
     assert cli.main([*arguments, "--out", str(tmp_path / "x"), "--align", "en", "--dictionary", str(tmp_path / "pairs.tsv")]) == 1
     assert "pairs.tsv, line 1: expected language, word and word with tabs between. Received: 'fr\\tcent'" in capsys.readouterr().err
-    (tmp_path / "pairs.tsv").write_text("fr\tvingt\ttwenty\nde\tzwei\ttwo\nfr\tdeux\ttwo\n", encoding="utf-8")
+    (tmp_path / "pairs.tsv").write_text("fr\tVINGT \ttwenty\nde\tzwei\ttwo\nfr\tdeux\ttwo\nfr\tdix mille\tten thousand\n", encoding="utf-8")
     given = [*arguments, "--method", "glove", "--out", str(tmp_path / "more"), "--align", "en", "--dictionary", str(tmp_path / "pairs.tsv")]
     assert cli.main(given) == 0
     said = capsys.readouterr()
-    assert "text.fr.vec" in said.out and "words in the space of en" in said.out
+    assert "text.fr.vec" in said.out and "words in the space of en" in said.out and "pairs.tsv: 1 lines are left out, where something is not one word" in said.err
     assert "text:es stays in a space of its own: Expected a pair of words that both have vectors. Received: none among 0 pairs" in said.err
     assert " gets no vectors: Expected texts of two words or more" in said.err
     assert cli.main([*arguments, "--out", str(tmp_path / "x"), "--align", "xx"]) == 1

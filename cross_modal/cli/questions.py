@@ -4,7 +4,7 @@ import json
 import sys
 
 from cross_modal.cli.texts import lines_of
-from cross_modal.cli.vectors import read_view
+from cross_modal.cli.vectors import language_of, read_view
 
 
 def add_arguments(verbs):
@@ -38,7 +38,8 @@ def answer(options):
     if not about:
         raise ValueError(f"Expected what is asked about: {others}. Received: questions alone")
     endpoint = task.endpoints(load_model(options.run))["answer"]
-    for text, language in questions or ((line, options.source) for line in lines_of([])):
+    source = language_of(task, options.source, "--from")
+    for text, language in questions or ((line, source) for line in lines_of([])):
         said = ask(endpoint, [{**about, task.question: text, f"{task.question}_language": language, "target_language": options.to or ""}])
         row = {name: plain(name, value[0]) for name, value in said.items()}
         print(json.dumps({task.question: text, **row}, ensure_ascii=False) if options.json else " ".join(row["answer"].split()), flush=True)

@@ -212,8 +212,10 @@ def evaluate(options):
 def _evaluate_joined(options):
     from cross_modal import ensembles
     from cross_modal.data import Dataset
-    from cross_modal.features.saved import is_of
+    from cross_modal.features.saved import holds_run, is_of
 
+    if options.out and holds_run(options.out):
+        raise ValueError(f"Expected --out to be another folder than that of a run, which has scores of its own. Received: {options.out}")
     loaded = [load_run(run, options.xla) for run in options.runs]
     dataset, parts = Dataset(options.dataset or loaded[0][0]["dataset"]), [part[1:] for part in loaded]
     for run in options.runs:
@@ -224,7 +226,8 @@ def _evaluate_joined(options):
     if options.out:
         path = pathlib.Path(options.out) / "metrics.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({options.split: scores}, indent=1))
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**kept, options.split: scores}, indent=1))
         print(f"\n{path}")
 
 

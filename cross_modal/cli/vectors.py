@@ -6,6 +6,7 @@ import random
 import sys
 
 from cross_modal.cli.texts import content_of, lines_of
+from cross_modal.words import words_of
 
 _VIEW = "FIELD[:LANGUAGE]=VALUE"
 
@@ -57,7 +58,7 @@ def encode(options):
     _, task, endpoints = _loaded(options.run)
     field = _field(task, options.field)
     values, names = _values(task, field, options.files)
-    vectors = encode_views(endpoints, field, values, options.source)
+    vectors = encode_views(endpoints, field, values, language_of(task, options.source, "--from"))
     if options.out:
         with open(options.out, "wb") as file:  # `numpy.save` puts an ending to a name without one.
             np.save(file, vectors)
@@ -85,7 +86,7 @@ def mine(options):
 
     _, task, endpoints = _loaded(options.run)
     field, sides = _field(task, options.field), []
-    for path, language in ((options.sources, options.source), (options.targets, options.to)):
+    for path, language in ((options.sources, language_of(task, options.source, "--from")), (options.targets, language_of(task, options.to, "--to"))):
         lines = list(dict.fromkeys(line for line in _values(task, field, [path])[0] if line.strip()))
         sides.append((lines, encoding.encode(endpoints, field, lines, language)))
     (sources, a), (targets, b) = sides
@@ -203,8 +204,10 @@ def _beside(options, vectors, target, pairs):
     said = f", by {len(pairs):,} words in the space of {options.align}"
     if len(pairs) < 20:
         return said
-    chosen = random.Random(options.seed).sample(pairs, len(pairs))
-    scores = lexicons.lexicon_scores(*lexicons.align(vectors, target, chosen[len(pairs) // 5 :]), chosen[: len(pairs) // 5])
+    words = sorted({a for a, _ in pairs})  # A word of several translations is left out with all of them.
+    left = set(random.Random(options.seed).sample(words, max(1, len(words) // 5)))
+    parts = [[pair for pair in pairs if (pair[0] in left) == out] for out in (False, True)]
+    scores = lexicons.lexicon_scores(*lexicons.align(vectors, target, parts[0]), parts[1])
     return f"{said} (of {scores['words']} left out of them, {scores['precision@1']:.2f} are found at once and {scores['precision@5']:.2f} among five)"
 
 
@@ -235,14 +238,30 @@ def _parallel(texts, others):
 
 def _dictionary(path):
     """Dict of language to pairs of words."""
-    pairs = {}
+    pairs, several = {}, 0
     for number, line in enumerate(lines_of([path]), 1):
-        parts = line.casefold().split("\t")
-        if line.strip() and len(parts) != 3:
+        language, *words = line.split("\t")
+        if line.strip() and len(words) != 2:
             raise ValueError(f"{path}, line {number}: expected language, word and word with tabs between. Received: {line[:60]!r}")
-        if line.strip():
-            pairs.setdefault(parts[0], []).append((parts[1], parts[2]))
+        words = [words_of(word) for word in words]  # As the words of texts are told apart.
+        if words and all(len(one) == 1 for one in words):
+            pairs.setdefault(language.strip().casefold(), []).append((words[0][0], words[1][0]))
+        several += any(len(one) != 1 for one in words)
+    if several:
+        print(f"{path}: {several:,} lines are left out, where something is not one word", file=sys.stderr)
     return pairs
+
+
+def language_of(task, tag, place):
+    """The usual form of a tag; says so where the run does not know the language, whose texts are then those of an unknown one."""
+    import langcodes
+
+    if not langcodes.tag_is_valid(tag):
+        raise ValueError(f"Expected {place} to be a BCP 47 tag, such as en or pt-BR. Received: {tag!r}")
+    tag = langcodes.standardize_tag(tag)
+    if tag not in task.languages.names:
+        print(f"{place}: {tag} is none of the languages that the run knows, {', '.join(task.languages.names[1:]) or 'of which there are none'}", file=sys.stderr)
+    return tag
 
 
 def read_view(task, given):
@@ -256,7 +275,8 @@ def read_view(task, given):
     if field not in task.features:
         raise ValueError(f"Expected a field of the run: {', '.join(task.features)}. Received: {field}")
     kind = task.features[field].kind
-    return field, language or UNDETERMINED, read_value(kind, value) if kind in ("image", "audio") else value
+    language = language_of(task, language or UNDETERMINED, given.partition("=")[0])
+    return field, language, read_value(kind, value) if kind in ("image", "audio") else value
 
 
 def read_given(task, given):

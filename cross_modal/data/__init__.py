@@ -10,4 +10,4 @@ from cross_modal.data.schema import Field as Field
 from cross_modal.data.schema import TableError as TableError
 from cross_modal.data.schema import view_name as view_name
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"batching": ["batches"], "learning": ["learn_features"]})
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"batching": ["batches"], "learning": ["learn_features", "learn_labels"]})

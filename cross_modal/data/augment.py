@@ -224,10 +224,15 @@ def check_options(augment, kinds):
     for field, options in augment.items():
         if field not in kinds:
             raise ValueError(f"Expected `augment` to name fields among {', '.join(kinds)}. Received: {field}")
+        if not isinstance(options or {}, dict):
+            raise ValueError(f"Expected `augment` of {field} to be a dict of what is done to how much. Received: {options!r}")
         known = [name for function in _KINDS[kinds[field]] for name in _options(function)]
         unknown = [name for name in options or {} if name not in known]
         if unknown:
             raise ValueError(f"Expected `augment` of {field} to have keys among {', '.join(known) or 'none'}. Received: {', '.join(unknown)}")
+        for name, value in (options or {}).items():
+            if not isinstance(value, (int, float)) and not (name == "noise_db" and value is None):
+                raise ValueError(f"Expected `augment` of {field} to have a number for {name}. Received: {value!r}")
 
 
 def chosen(function, options):

@@ -1,5 +1,6 @@
 """Features that fit a dataset: what is learned is learned from the training split."""
 
+import collections
 import itertools
 
 import numpy as np
@@ -111,7 +112,30 @@ def _ngrams(dataset, name, cleaner, values, wanted, options):
     if label is not None:
         dataset.check_label(label)
         found["weights"] = weigh_ngrams(found, _cleaned(clean, dataset.values("train", name)), _labels_beside(dataset, name, label))
+        found["weigh_by"] = label
     return NGrams(**found, **options)
+
+
+def learn_labels(features, dataset):
+    """Learns anew what features know of labels, for a model that is shown a part of a dataset alone: it would else know something of labels that it was never shown.
+
+    Args:
+        features: dict of field to `Feature`, from `learn_features`. What an earlier run learned stays as it is.
+        dataset: `Dataset`, whose training items are shown.
+
+    Returns:
+        Dict of field to `Feature`.
+    """
+    found = dict(features)
+    for name, feature in features.items():
+        if isinstance(feature, NGrams) and feature.weigh_by:
+            values = _cleaned(feature.clean, dataset.values("train", name))
+            config = feature.config()
+            found[name] = type(feature)(**{**config, "weights": weigh_ngrams(config, values, _labels_beside(dataset, name, feature.weigh_by))})
+        elif isinstance(feature, Label) and feature.counts:
+            counts = collections.Counter(value.decode() for value, _ in dataset.values("train", name))
+            found[name] = type(feature)(**{**feature.config(), "counts": [counts[label] for label in feature.names]})
+    return found
 
 
 def _labels_beside(dataset, name, label):
@@ -126,7 +150,7 @@ def _known(dataset, name, options):
         raise ValueError(
             f"Expected a feature of {dataset.fields[name].kind} to know {name} by{'' if more is None else ', and one of subwords to extend'}. Received: {feature.kind}"
         )
-    config = {**feature.config(), **options}
+    config = {**feature.config(), **({"weigh_by": None} if isinstance(feature, NGrams) else {}), **options}
     if more is not None:
         config["model"] = extend_subwords(feature.model, _cleaned(feature.cleaner, dataset.values("train", name)), more)
     return type(feature)(**config)

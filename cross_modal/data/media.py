@@ -205,7 +205,7 @@ def decode_audio(raw, limits):
                 raise MediaError("over the length limit")
             if rate not in _RATES:
                 raise MediaError("unreadable sound")
-            samples, read, spread = _mix(sound)
+            samples, read, low, high = _mix(sound)
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:  # TypeError: SoundFile of RAW needs a rate.
         # A decoder that fails where the file ends has met the end too soon.
         raise MediaError("truncated" if cut or (sniff(raw) == "FLAC" and file.tell() == len(raw) > 8192) else "unreadable sound") from error
@@ -213,9 +213,9 @@ def decode_audio(raw, limits):
         raise MediaError("truncated")
     if read < _SHORTEST * rate:
         raise MediaError("too short")
-    if spread < 1e-4:
+    if high - low < 1e-4:
         raise MediaError("silent")
-    return samples
+    return samples / np.float32(max(1.0, high, -low))  # Floating point may go beyond full scale, and would be cut off there.
 
 
 def canonical_audio(raw, limits=Limits()):
@@ -264,7 +264,7 @@ def _missing(folder, value):
 
 
 def _mix(sound):
-    """Reads a sound block by block, so that many channels and a high rate take no memory; returns samples of one channel at 16 kHz, number of frames, and their range."""
+    """Reads a sound block by block, so that many channels and a high rate take no memory; returns samples of one channel at 16 kHz, how many, lowest and highest."""
     change = soxr.ResampleStream(sound.samplerate, SAMPLE_RATE, 1, dtype="float32") if sound.samplerate != SAMPLE_RATE else None
     parts, read, low, high = [], 0, np.inf, -np.inf
     while True:
@@ -275,7 +275,7 @@ def _mix(sound):
         low, high = min(low, part.min(initial=np.inf)), max(high, part.max(initial=-np.inf))
         parts.append(change.resample_chunk(part, last=not len(part)) if change else part)
         if not len(part):
-            return np.concatenate(parts), read, high - low
+            return np.concatenate(parts), read, low, high
 
 
 def _strips(pixels):

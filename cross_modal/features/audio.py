@@ -10,6 +10,8 @@ import tensorflow as tf
 from cross_modal.features.feature import Feature
 
 SAMPLE_RATE = 16_000
+_RATES = 1000, 768_000  # That are taken; a damaged header may say anything.
+_BLOCK = 2**14  # Samples that are resampled at once: each takes the memory of some hundred.
 _FLOOR = 1e-6  # Added to the mel energies before the logarithm: about -60 dB below a full-scale tone.
 
 
@@ -96,11 +98,25 @@ def decode_wav(raw, seconds=30):
         seconds: longest sound kept; the rest is cut off before it is resampled.
 
     Returns:
-        float32 `(samples,)` between -1 and 1.
+        float32 `(samples,)` between -1 and 1. What is no such WAV, or says that it has less than 1 or more than 768 kHz, raises `tf.errors.InvalidArgumentError`.
     """
-    channels, rate = tf.audio.decode_wav(raw)
+    channels, rate = tf.audio.decode_wav(_plain(raw))
+    with tf.control_dependencies([tf.debugging.Assert((rate >= _RATES[0]) & (rate <= _RATES[1]), [f"Expected a rate of {_RATES[0]} to {_RATES[1]} Hz. Received", rate])]):
+        rate = tf.identity(rate)
     samples = tf.reduce_mean(channels[: tf.cast(seconds * tf.cast(rate, tf.float32), tf.int32)], -1)
     return tf.cond(tf.equal(rate, SAMPLE_RATE), lambda: samples, lambda: resample(samples, rate))
+
+
+def _plain(raw):
+    """A WAV whose format is told at length (WAVE_FORMAT_EXTENSIBLE), with the short one that TensorFlow reads."""
+    said = tf.strings.substr(tf.strings.join([raw, b"\0" * 60]), 12, 34)
+    long = (tf.strings.substr(said, 0, 10) == b"fmt \x28\0\0\0\xfe\xff") & (tf.strings.substr(said, 32, 2) == b"\x01\0")
+
+    def short():
+        head, middle, rest = (tf.strings.substr(raw, place, size) for place, size in ((0, 16), (22, 14), (60, tf.strings.length(raw) - 60)))
+        return tf.strings.join([head, b"\x10\0\0\0\x01\0", middle, rest])
+
+    return tf.cond(long & (tf.strings.length(raw) >= 60), short, lambda: raw)
 
 
 def resample(samples, rate, zeros=16):
@@ -122,18 +138,30 @@ def resample(samples, rate, zeros=16):
     reach = tf.cast(tf.math.ceil(zeros / cutoff), tf.int32)
     size = tf.size(samples)
     count = tf.cast((tf.cast(size, tf.int64) * SAMPLE_RATE + hertz - 1) // hertz, tf.int32)  # Rounded up.
-    # Whole and fractional position apart: a float32 position would lose the fraction in a long recording.
-    step = tf.cast(tf.range(count), tf.float64) * tf.cast(rate, tf.float64) / SAMPLE_RATE
-    whole = tf.cast(tf.floor(step), tf.int32)
-    fraction = tf.cast(step - tf.floor(step), tf.float32)
-    offsets = tf.range(1 - reach, reach + 1)
-    distance = tf.cast(offsets, tf.float32)[None] - fraction[:, None]  # (samples, taps)
-    x = distance * cutoff
-    sinc = tf.where(tf.abs(x) < 1e-6, tf.ones_like(x), tf.sin(math.pi * x) / (math.pi * tf.where(tf.abs(x) < 1e-6, tf.ones_like(x), x)))
-    window = tf.where(tf.abs(x) < zeros, 0.5 + 0.5 * tf.cos(math.pi * x / zeros), tf.zeros_like(x))
-    padded = tf.pad(samples, [[reach, reach + 1]])
-    taps = tf.gather(padded, whole[:, None] + offsets[None] + reach)
-    return tf.reduce_sum(taps * sinc * window, -1) * cutoff
+    padded, offsets = tf.pad(samples, [[reach, reach + 1]]), tf.range(1 - reach, reach + 1)
+
+    def some(start):
+        """The samples from one on, as many as are made at once."""
+        # Whole and fractional position apart: a float32 position would lose the fraction in a long recording.
+        step = tf.cast(tf.range(start, tf.minimum(start + _BLOCK, count)), tf.float64) * tf.cast(rate, tf.float64) / SAMPLE_RATE
+        whole = tf.cast(tf.floor(step), tf.int32)
+        fraction = tf.cast(step - tf.floor(step), tf.float32)
+        distance = tf.cast(offsets, tf.float32)[None] - fraction[:, None]  # (samples, taps)
+        x = distance * cutoff
+        sinc = tf.where(tf.abs(x) < 1e-6, tf.ones_like(x), tf.sin(math.pi * x) / (math.pi * tf.where(tf.abs(x) < 1e-6, tf.ones_like(x), x)))
+        window = tf.where(tf.abs(x) < zeros, 0.5 + 0.5 * tf.cos(math.pi * x / zeros), tf.zeros_like(x))
+        taps = tf.gather(padded, whole[:, None] + offsets[None] + reach)
+        return tf.reduce_sum(taps * sinc * window, -1) * cutoff
+
+    def block(start):
+        made = some(start)
+        return tf.pad(made, [[0, _BLOCK - tf.size(made)]])
+
+    def blocks():
+        starts = tf.range(0, count, _BLOCK)
+        return tf.reshape(tf.map_fn(block, starts, fn_output_signature=tf.TensorSpec((_BLOCK,)), parallel_iterations=1), [-1])[:count]
+
+    return tf.cond(count <= _BLOCK, lambda: some(0), blocks)
 
 
 def log_mel(samples, bins, hop_ms, window_ms):

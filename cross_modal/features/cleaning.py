@@ -33,6 +33,8 @@ class Cleaner(tf.Module):
             self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, [True] * len(keys)), False)
 
     def __call__(self, raw, language):
+        if self.table is not None:
+            raw = tf_text.normalize_utf8(raw, "NFC")  # As stop words are; of what is sent an é may be two signs.
         if self.fold_case:
             raw = tf_text.case_fold_utf8(raw)
         if not self.punctuation:

@@ -65,7 +65,8 @@ def _padded(pixels, size):
     given = tf.cast(tf.shape(pixels)[:2], tf.float32)
     inner = given / tf.reduce_max(given / size)
     above, before = tf.unstack(tf.cast((size - inner) / 2, tf.int32))
-    pixels = tf.image.resize(pixels, tf.maximum(tf.cast(inner, tf.int32), 1), method="bilinear", antialias=True)
+    inner = tf.maximum(tf.cast(inner + 1e-3, tf.int32), 1)  # What is 48 may be 47.999996 after two divisions.
+    pixels = tf.image.resize(pixels, inner, method="bilinear", antialias=True)
     return tf.image.pad_to_bounding_box(pixels, above, before, *size)
 
 

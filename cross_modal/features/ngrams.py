@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import scipy.sparse
 import tensorflow as tf
+import tensorflow_text as tf_text
 
 from cross_modal.features.cleaning import Cleaner
 from cross_modal.features.feature import Feature
@@ -29,6 +30,7 @@ class NGrams(Feature):
         own_words: those of words of one language, which are other ones than the same words of another; empty for none.
         own_letters: those of groups of letters of one language; empty for none.
         weights: base64 of how much each of all these counts, in this order, float32, see `weigh_ngrams`; None for all alike.
+        weigh_by: label that the weights were learned from, where they are to be learned anew for a model that is shown a part of a training split alone.
         length: most of them kept of one string, words first; the rest is passed over.
         fold_case: see `Cleaner`, as `punctuation`, `stop_words` and `romanize`.
 
@@ -46,13 +48,15 @@ class NGrams(Feature):
 
     kind = "text"
 
-    def __init__(self, words, letters, own_words="", own_letters="", weights=None, length=4096, fold_case=False, punctuation=True, stop_words=None, romanize=False):
+    def __init__(
+        self, words, letters, own_words="", own_letters="", weights=None, weigh_by=None, length=4096, fold_case=False, punctuation=True, stop_words=None, romanize=False
+    ):  # fmt: skip
         super().__init__(name="ngrams")
         if length < 2:
             raise ValueError(f"Expected `length` to be at least 2. Received: length={length}")
         self._given = {"words": words, "letters": letters, "own_words": own_words, "own_letters": own_letters, "weights": weights}
         self._known = [unpacked(self._given[part], "<i8") for part in _PARTS]
-        self.length = int(length)
+        self.length, self.weigh_by = int(length), weigh_by
         ends = 2 + np.cumsum([len(known) for known in self._known])
         self.firsts, self.vocab_size = [2, *map(int, ends[:-1])], int(ends[-1])
         self.weights = None if weights is None else np.concatenate([[0.0, 1.0], unpacked(weights, "<f4")]).astype(np.float32)  # (vocab_size,)
@@ -63,6 +67,7 @@ class NGrams(Feature):
 
     def clean(self, raw, language):
         own = self._given["own_words"] or self._given["own_letters"]
+        raw = tf_text.normalize_utf8(raw, "NFC")  # As texts of a table are; of what is sent an é may be two signs.
         return mark_language(self.cleaner(raw, language), language if own else tf.zeros_like(language))
 
     def featurize(self, raw):
@@ -75,7 +80,7 @@ class NGrams(Feature):
         return tf.concat(found, 0)[: self.length]
 
     def config(self):
-        return {**self._given, "length": self.length, **self.cleaner.config()}
+        return {**self._given, "weigh_by": self.weigh_by, "length": self.length, **self.cleaner.config()}
 
 
 def mark_language(raw, language):

@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-_PNG, _JPEG = b"\x89PNG", b"\xff\xd8\xff"
+_PNG, _JPEG, _GIF, _BMP = b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM"
+_LARGEST = 50_000_000  # Pixels: more would take all memory.
 _EARLY = 256  # Bytes of a JPEG in which its EXIF data begin, if it has some.
 _SEGMENT = 2**16  # Bytes of EXIF data at most.
 _EXIF, _ORIENTATION = b"Exif\0\0", 0x0112
@@ -15,24 +16,70 @@ def decode_picture(raw):
         raw: bytes, string `()`.
 
     Returns:
-        float32 `(height, width, 3)` between 0 and 1. A file that is no picture raises `tf.errors.InvalidArgumentError`.
+        float32 `(height, width, 3)` between 0 and 1. A file that is no picture, or one of more than 50 million pixels, raises `tf.errors.InvalidArgumentError`.
 
     Source:
         CIPA DC-008-2012 (Exif 2.3), section 4.6.4, for how cameras say which side is up.
     """
     begins = tf.strings.substr(raw, 0, 4)
-    jpeg = tf.strings.substr(begins, 0, 3) == _JPEG
+    jpeg, bitmap = tf.strings.substr(begins, 0, 3) == _JPEG, tf.strings.substr(begins, 0, 2) == _BMP
+    with tf.control_dependencies([_check_area(raw, begins, jpeg, bitmap)]):
+        raw = tf.identity(raw)
 
     def others():
-        return tf.cast(tf.io.decode_image(raw, channels=3, expand_animations=False), tf.float32) / 255.0  # It decodes BMP and GIF to three channels only.
+        return tf.cast(tf.io.decode_image(raw, channels=3, expand_animations=False), tf.float32) / 255.0  # It decodes GIF to three channels only.
 
-    pixels = tf.cond(begins == _PNG, lambda: _over_white(raw), others)
+    pixels = tf.cond(begins == _PNG, lambda: _over_white(raw), lambda: tf.cond(bitmap, lambda: _bitmap(raw), others))
     return tf.cond(jpeg, lambda: _upright(pixels, raw), lambda: pixels)
 
 
+def _check_area(raw, begins, jpeg, bitmap):
+    """Reads from its first bytes how large a picture is, before memory is taken for it."""
+
+    def sides(place, size, little):
+        """Two numbers of some bytes each, one behind the other."""
+        data = tf.cast(tf.io.decode_raw(_header(raw, place, 2 * size), tf.uint8), tf.int64)
+        powers = tf.constant([256**power for power in (range(size) if little else reversed(range(size)))], tf.int64)
+        numbers = tf.reduce_sum(tf.reshape(data, (2, size)) * powers, 1)
+        return tf.where(numbers < 2**31, numbers, 2**32 - numbers) if size == 4 else numbers  # The height of a bitmap that begins above is negative.
+
+    found = tf.cond(jpeg, lambda: tf.cast(tf.image.extract_jpeg_shape(raw)[:2], tf.int64), lambda: tf.ones(2, tf.int64))
+    for told, read in ((begins == _PNG, lambda: sides(16, 4, False)), (begins == _GIF, lambda: sides(6, 2, True)), (bitmap, lambda: sides(18, 4, True))):
+        found = tf.cond(told, read, lambda found=found: found)
+    words = f"Expected a picture of at most {_LARGEST:,} pixels. Received sides of"
+    return tf.debugging.Assert((tf.reduce_max(found) <= _LARGEST) & (tf.reduce_prod(found) <= _LARGEST), [words, found])
+
+
+def _header(raw, place, size):
+    """Some bytes of a file, zeros where it has ended."""
+    data = tf.strings.join([raw, b"\0" * (place + size)])
+    return tf.strings.substr(data, place, size)
+
+
 def _over_white(raw):
-    pixels = tf.cast(tf.io.decode_png(raw, channels=4), tf.float32) / 255.0
-    return pixels[:, :, :3] * pixels[:, :, 3:] + (1.0 - pixels[:, :, 3:])
+    pixels = tf.io.decode_png(raw, channels=4)
+    bits = tf.cast(tf.io.decode_raw(_header(raw, 24, 1), tf.uint8)[0], tf.int32)
+    # Where there is no transparency TensorFlow fills in the largest number of as many bits as the file has, not of eight.
+    filled = (bits < 8) & tf.reduce_all(tf.cast(pixels[:, :, 3], tf.int32) == tf.bitwise.left_shift(1, tf.minimum(bits, 8)) - 1)
+    pixels = tf.cast(pixels, tf.float32) / 255.0
+    solid = tf.where(filled, 1.0, pixels[:, :, 3:])
+    return pixels[:, :, :3] * solid + (1.0 - solid)
+
+
+def _bitmap(raw):
+    """A BMP of 24 or 32 bits, or of 8, whose numbers TensorFlow takes for shades of grey where they stand for colours of a list."""
+    bits, packing = (tf.io.decode_raw(_header(raw, place, 2), tf.uint16)[0] for place in (28, 30))
+
+    def listed():
+        start = 14 + tf.io.decode_raw(_header(raw, 14, 4), tf.int32)[0]
+        colours = tf.reshape(tf.io.decode_raw(tf.strings.substr(tf.strings.join([raw, b"\0" * 1024]), start, 1024), tf.uint8), (256, 4))[:, 2::-1]  # Of blue, green, red.
+        with tf.control_dependencies([tf.debugging.Assert(packing == 0, ["Expected a BMP that is not packed. Received packing", packing])]):
+            return tf.gather(colours, tf.cast(tf.image.decode_bmp(raw)[:, :, 0], tf.int32))
+
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_any(bits == [8, 24, 32]), ["Expected a BMP of 8, 24 or 32 bits. Received one of", bits])]):
+        bits = tf.identity(bits)
+    pixels = tf.cond(bits == 8, listed, lambda: tf.io.decode_image(raw, channels=3, expand_animations=False))
+    return tf.cast(pixels, tf.float32) / 255.0
 
 
 def _upright(pixels, raw):

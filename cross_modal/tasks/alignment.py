@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from cross_modal import retrieval
 from cross_modal.data import schema
-from cross_modal.features import featurize_batch
+from cross_modal.features import Language, featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, FoldViews, LogitScale, UnfoldViews
 from cross_modal.losses import ABSENT, LOSSES, Contrastive
@@ -292,7 +292,8 @@ class Alignment(Task):
     @classmethod
     def score_joined(cls, parts, chunks):
         """Routes that any of them was trained on are trained."""
-        task = parts[0][0]
+        tags = list(dict.fromkeys(tag for one, _ in parts for tag in one.languages.names))
+        task = dataclasses.replace(parts[0][0], languages=Language(tags[1:]))  # Who knows a language that others do not has kinds of its own.
         return task._score(task._embed_asked(cls.join(parts), chunks), set.union(*(one._trained_pairs() for one, _ in parts)))
 
     def _embed_asked(self, endpoints, chunks):
@@ -305,7 +306,7 @@ class Alignment(Task):
                 answers = ask(endpoints[f"embed_{name}"], [{name: value, f"{name}_language": tag} for _, value, tag in views])
                 for (number, value, tag), vector in zip(views, answers.get("embedding", ())):
                     if vector.any():  # Others hold nothing that is read.
-                        for part, one in zip(found[f"{name}:{tag}" if tag in self.languages.names[1:] else name], (vector, number, contents[value])):
+                        for part, one in zip(found[f"{name}:{tag}" if tag in self.languages.names[1:] else name], (vector, number, contents[hash(value)])):
                             part.append(one)
         return {kind: retrieval.Embedded(*map(np.array, parts)) for kind, parts in found.items()}
 

@@ -13,7 +13,7 @@ from keras import layers, ops
 from cross_modal import class_scores
 from cross_modal import fusion as fusions
 from cross_modal.data import schema
-from cross_modal.features import Label, featurize_batch
+from cross_modal.features import Label, Language, featurize_batch
 from cross_modal.layers import AttentionPooling
 from cross_modal.losses import ABSENT, Agreement
 from cross_modal.tasks.task import STRING, Endpoint, Task
@@ -25,6 +25,17 @@ _BESIDE = "{}_parallel"  # The output of a field whose views are brought togethe
 def _second(field):
     """A field whose second views stand first; where there is but one, none."""
     return {key: value[:, 1:] for key, value in field.items()}
+
+
+def _any(x, fields):
+    """Whether an item has one of some fields, float32 `(batch,)`."""
+    return tf.cast(tf.reduce_any([tf.reduce_any(x[field]["mask"], 1) for field in fields], 0), tf.float32)
+
+
+def _mean(states):
+    """The mean of what is there, float32 `(batch, dim)`; 0 where nothing is, such as of a view that an item lacks."""
+    there = ops.cast(states["mask"], "float32")[:, :, None]
+    return ops.sum(ops.cast(states["states"], "float32") * there, axis=1) / ops.maximum(ops.sum(there, axis=1), 1.0)
 
 
 def _from(name, pattern):
@@ -81,6 +92,9 @@ class Classification(Task):
             raise ValueError(f"Expected at least one label and one other field. Received: {said}")
         if set(self.inputs) != set(self.towers):
             raise ValueError(f"Expected a tower for each of {', '.join(self.inputs)}. Received: towers for {', '.join(self.towers)}")
+        wrong = {name: value for name in ("dropout", "label_smoothing") if not (isinstance(value := getattr(self, name), (int, float)) and 0 <= value < 1)}
+        if wrong:
+            raise ValueError(f"Expected `dropout` and `label_smoothing` of at least 0 and below 1. Received: {wrong}")
         if not set(self.loss_weights) <= set(self.heads):
             raise ValueError(f"Expected `loss_weights` for labels among {', '.join(self.heads)}. Received: {', '.join(self.loss_weights)}")
         if not set(self.parallel) <= {name for name in self.inputs if self.features[name].has_time}:
@@ -129,7 +143,7 @@ class Classification(Task):
         for pattern in self._partly():
             shown = {name: one if name in pattern else {**one, "mask": ops.zeros_like(one["mask"])} for name, one in states.items()}
             outputs |= {_from(name, pattern): logits for name, logits in joined(shown).items()}
-        outputs |= {_BESIDE.format(name): layers.GlobalAveragePooling1D(dtype="float32")(states[name]["states"], mask=states[name]["mask"]) for name in self.parallel}
+        outputs |= {_BESIDE.format(name): _mean(states[name]) for name in self.parallel}
 
         # --- model ---
         return keras.Model(inputs, outputs, name="classification")
@@ -169,15 +183,16 @@ class Classification(Task):
         """The example of the first view of each field, `(x, y, weight)`."""
         x = {name: {key: batch[name][key][:, 0] for key in ("value", "mask", "language")} for name in self.inputs}
         y, weight = {}, {}
+        anything = _any(x, self.inputs)  # Of an item with nothing to tell it from nothing is learned, nor of a second view that it lacks.
         for name in self.heads:
             y[name] = self._targets(name, batch[name]["value"], batch[name]["mask"])
             if "share" in batch[name]:  # Mixed with another item.
                 other, share = self._targets(name, batch[name]["other"], batch[name]["other_mask"]), batch[name]["share"][:, None]
                 both = tf.reduce_any(y[name] > 0.0, 1, keepdims=True) & tf.reduce_any(other > 0.0, 1, keepdims=True)
                 y[name] = tf.where(both, share * y[name] + (1.0 - share) * other, y[name])  # Of one without a label nothing is said.
-            weight[name] = tf.cast(tf.reduce_any(y[name] > 0.0, 1), tf.float32) * self._class_weights(name, y[name])
+            weight[name] = anything * tf.cast(tf.reduce_any(y[name] > 0.0, 1), tf.float32) * self._class_weights(name, y[name])
         for pattern in self._partly():
-            there = tf.cast(tf.reduce_any([tf.reduce_any(x[field]["mask"], 1) for field in pattern], 0), tf.float32)
+            there = _any(x, pattern)
             y |= {_from(name, pattern): y[name] for name in self.heads}
             weight |= {_from(name, pattern): weight[name] * there for name in self.heads}
         return x, y, weight
@@ -290,4 +305,6 @@ class Classification(Task):
 
     @classmethod
     def score_joined(cls, parts, chunks):
-        return class_scores.score_answers(parts[0][0], cls.join(parts)["classify"], chunks)
+        tags = list(dict.fromkeys(tag for task, _ in parts for tag in task.languages.names))
+        task = dataclasses.replace(parts[0][0], languages=Language(tags[1:]))
+        return class_scores.score_answers(task, cls.join(parts)["classify"], chunks)

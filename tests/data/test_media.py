@@ -492,6 +492,15 @@ def test_sounds_are_resampled(rate):
     np.testing.assert_allclose(samples[200:7800], sine()[200:7800], atol=2e-3)
 
 
+@pytest.mark.parametrize("loudest", [1.5, 3000.0])
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_what_is_louder_than_full_scale_is_not_cut_off(loudest, rate):
+    """Floating point goes beyond it, and some programs write whole numbers so."""
+    samples = media.decode_audio(sound(loudest * sine(rate=rate) / 0.5, rate, subtype="FLOAT"), LIMITS)
+    np.testing.assert_allclose(samples[200:7800], sine()[200:7800] / np.abs(sine()).max(), atol=5e-3)
+    assert np.abs(samples).max() <= 1.01
+
+
 def test_what_16_khz_cannot_hold_is_removed():
     samples = media.decode_audio(sound(sine(11_000, 44_100) + 0.1 * sine(500, 44_100), 44_100, subtype="FLOAT"), LIMITS)
     np.testing.assert_allclose(samples[200:7800], 0.1 * sine(500)[200:7800], atol=3e-3)

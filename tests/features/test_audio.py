@@ -100,6 +100,34 @@ def test_a_request_of_any_rate_is_the_same_sound(rate):
     np.testing.assert_allclose(one[loud], other[loud], atol=0.1)
 
 
+@pytest.mark.parametrize("rate", [8000, 48_000])
+def test_resampling_block_by_block_is_that_of_all_at_once(rate, monkeypatch):
+    sound = np.random.default_rng(0).normal(size=rate // 4).astype(np.float32)
+    whole = resampled(sound, rate)
+    monkeypatch.setattr(audio, "_BLOCK", 300)
+    np.testing.assert_array_equal(resampled(sound, rate), whole)
+    monkeypatch.setattr(audio, "_BLOCK", len(whole))
+    np.testing.assert_array_equal(resampled(sound, rate), whole)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_format_that_is_told_at_length_is_the_same_sound(channels):
+    files = [io.BytesIO(), io.BytesIO()]
+    for file, form in zip(files, ("WAV", "WAVEX")):
+        soundfile.write(file, np.stack([sine(300)] * channels, 1), 16_000, format=form, subtype="PCM_16")
+    plain, long = (file.getvalue() for file in files)
+    assert len(long) > len(plain)
+    np.testing.assert_array_equal(audio.decode_wav(tf.constant(long)), audio.decode_wav(tf.constant(plain)))
+
+
+@pytest.mark.parametrize("rate", [1, 999, 768_001, 100_000_000])
+def test_a_rate_that_no_recording_has_is_told(rate):
+    raw = bytearray(wav(sine(300)))
+    raw[24:28], raw[28:32] = rate.to_bytes(4, "little"), (2 * rate).to_bytes(4, "little")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Expected a rate of 1000 to 768000 Hz. Received"):
+        audio.decode_wav(tf.constant(bytes(raw)))
+
+
 def test_channels_are_mixed():
     left, right = sine(300), sine(1200)
     stereo = audio.decode_wav(tf.constant(wav(np.stack([left, right], 1)))).numpy()

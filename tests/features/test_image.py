@@ -73,6 +73,13 @@ def test_padding_is_that_of_tensorflow(height, width, size):
     np.testing.assert_allclose(features.Image(size).featurize(tf.constant(encode(pixels))), wanted, atol=1e-5)
 
 
+def test_the_longer_side_is_filled():
+    """Though twice divided it may be a hair shorter."""
+    for side in range(60, 140):
+        out = features.Image((48, 48)).featurize(tf.constant(encode(np.full((side, side - 20, 3), 255)))).numpy()
+        assert (out[:, 24, 0] > 0.99).all(), side
+
+
 @pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])
 @pytest.mark.parametrize("height, width", [(700, 10), (1000, 1), (1, 65), (4, 300)])
 def test_a_thin_picture_is_at_least_a_line(height, width, fit):

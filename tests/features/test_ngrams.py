@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -105,6 +107,13 @@ def test_what_a_language_says_of_a_label_is_weighed_by_itself():
     feature = features.NGrams(**found, weights=features.weigh_ngrams(found, marked(texts, tags), labels))
     words = feature.weights[: feature.firsts[1]][2:], feature.weights[feature.firsts[2] : feature.firsts[3]]
     assert [len(one) for one in words] == [2, 4] and words[0] == pytest.approx(0) and min(words[1]) > 1
+
+
+@pytest.mark.parametrize("text", ["schöne Grüße", "tiếng Việt", "한국어 문장"])
+def test_signs_that_are_two_are_as_those_that_are_one(text):
+    feature, tag = features.NGrams(**features.learn_ngrams([text] * 2)), tf.constant(["und"])
+    one, two = (feature.featurize(feature.clean(tf.constant([unicodedata.normalize(form, text)]), tag)[0]).numpy().tolist() for form in ("NFC", "NFD"))
+    assert one == two and len(one) > 10
 
 
 def test_weights_that_cannot_be_are_told(ngrams):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from cross_modal.data import media
-from cross_modal.features import Image
+from cross_modal.features import Image, pictures
 from cross_modal.features.pictures import decode_picture
 
 
@@ -71,3 +71,36 @@ def test_others_are_as_they_are(form):
 def test_what_is_no_picture_is_told(raw):
     with pytest.raises(tf.errors.InvalidArgumentError):
         decoded(raw)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_pictures_of_few_bits_are_as_in_training(bits, transparent):
+    """Their transparency is told in as many bits as they have, where they have one."""
+    colours = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (13, 17, 3), np.uint8)).quantize(2**bits if bits < 8 else 200)
+    file = io.BytesIO()
+    colours.save(file, "PNG", bits=bits, **({"transparency": 0} if transparent else {}))
+    np.testing.assert_allclose(decoded(file.getvalue()), decoded(media.canonical_image(file.getvalue(), media.Limits())), atol=0.003)
+    grey = encoded(np.array([[0, 255, 255]], bool), "PNG")
+    assert decoded(grey)[0, :, 0].tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB", "RGBA"])
+def test_bitmaps_are_as_in_training(mode):
+    picture, file = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (13, 17, 3), np.uint8)), io.BytesIO()
+    (picture.quantize(200) if mode == "P" else picture.convert(mode)).save(file, "BMP")
+    np.testing.assert_allclose(decoded(file.getvalue()), decoded(media.canonical_image(file.getvalue(), media.Limits())), atol=0.003)
+
+
+def test_a_bitmap_of_one_bit_is_told():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Expected a BMP of 8, 24 or 32 bits. Received one of"):
+        decoded(encoded(np.eye(3, dtype=bool), "BMP"))
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "GIF", "JPEG"])
+def test_a_huge_picture_is_told_before_it_takes_memory(form, monkeypatch):
+    monkeypatch.setattr(pictures, "_LARGEST", 200)
+    raw = encoded(np.zeros((10, 21), np.uint8), form)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Expected a picture of at most 200 pixels. Received sides of"):
+        decoded(raw)
+    assert decoded(encoded(np.zeros((10, 20), np.uint8), form)).shape == (10, 20, 3)

@@ -98,6 +98,27 @@ def test_parallel_views_are_brought_together(learned, dataset):
         _task(learned, parallel={"image": 1.0})
 
 
+def test_items_without_a_second_view_are_learned_from_once(learned, dataset):
+    """One text alone, none at all, and a picture beside none: whatever is absent is no example, and makes nothing that is no number."""
+    task = _task(learned, parallel={"text": 0.5})
+    batch = next(iter(batches(dataset, "train", task.features, task.languages, 4, draws=task.draws, seed=0)))
+    there = batch["text"]["mask"].numpy()
+    there[0, 1], there[1] = False, False
+    batch["text"]["mask"] = tf.constant(there)
+    batch["image"]["mask"] = tf.constant(np.arange(4)[:, None, None] >= 2)
+    x, y, weight = task.example(batch)
+    assert weight["parity"].numpy().tolist() == [1, 0, 1, 1, 0, 0, 1, 1]
+    model = task.build()
+    model.compile("adam", **task.objective())
+    assert np.isfinite([model.train_on_batch(x, y, weight, return_dict=True)["loss"] for _ in range(2)]).all()
+    assert all(np.isfinite(one).all() for one in model.get_weights())
+
+
+def test_shares_that_mean_nothing_are_told(learned):
+    with pytest.raises(ValueError, match="`dropout` and `label_smoothing` of at least 0 and below 1. Received: {'dropout': 1, 'label_smoothing': 2}"):
+        _task(learned, dropout=1, label_smoothing=2)
+
+
 def test_answers_are_classes_and_probabilities(learned):
     task = _task(learned)
     answers = task.endpoints(task.build())["classify"](image=[b""], image_language=[""], text=["seven"], text_language=["en"])
