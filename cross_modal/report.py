@@ -1,9 +1,11 @@
 """Pictures of what a model does."""
 
+import functools
 import textwrap
 
 import numpy as np
 import tensorflow as tf
+from matplotlib import font_manager
 from matplotlib.figure import Figure  # Not pyplot: its backend is the user's.
 
 
@@ -41,10 +43,17 @@ def retrieval_picture(queries, path, title=""):
     return path
 
 
+@functools.cache
+def _fonts():
+    """Names of fonts for all scripts, of those that are installed: the one that comes with Matplotlib has no letters of many."""
+    known = "Noto Sans", "Arial Unicode MS", "Segoe UI", "Nirmala UI", "PingFang", "Hiragino Sans", "Apple SD Gothic", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "WenQuanYi"
+    return ["DejaVu Sans", *sorted(name for name in font_manager.get_font_names() if name.startswith(known))]
+
+
 def _draw_query(axis, query):
-    lines = textwrap.wrap(query["name"], 38)
-    words = "\n".join(lines[:3] if len(lines) < 4 else [*lines[:2], lines[2][:37] + "\u2026"])
-    axis.text(0.0, 0.95 if query["audio"] else 0.5, words, fontsize=9, parse_math=False, transform=axis.transAxes, va="top" if query["audio"] else "center")
+    lines = textwrap.wrap(query["name"], 34)
+    words = "\n".join(lines[:3] if len(lines) < 4 else [*lines[:2], lines[2][:33] + "\u2026"])
+    axis.text(0.0, 0.95 if query["audio"] else 0.5, words, fontsize=9, parse_math=False, family=_fonts(), transform=axis.transAxes, va="top" if query["audio"] else "center")
     if query["audio"]:
         samples = tf.audio.decode_wav(query["audio"])[0].numpy()[:, 0]
         ends = np.linspace(0, len(samples), 201).astype(int)
