@@ -37,8 +37,6 @@ TWEETS = {
     "training": {"epochs": 5, "batch_size": 64, "learning_rate": 5e-3, "schedule": "cosine", "warmup": 0.0, "weight_decay": 0.0, "ema": 0.99},
     "training.freeze": {"joined": 1.0},  # What is held small would else be made up for there.
 }
-SHARED = {**TWEETS, "features": {"text": {**NGRAMS, "weigh_by": "label"}, "label": {}}}
-JOINED = ("n-grams", "n-grams of no language")
 SUBWORDS = {
     "features": {"text": {"vocab_size": 8000, "length": 64, "fold_case": True}, "label": {}},
     "towers.text": {"kind": "gru", "dropout": 0.3},
@@ -65,15 +63,17 @@ WHO = {
 def umsab(data, out, seeds):
     found, rows = collections.defaultdict(list), ask_validation(rows_of(data, "umsab"))
     dataset = ingest(_tweets(rows), out / "umsab", "--splits", "1,0,0")
-    alike = {**TWEETS, "features": {"text": NGRAMS, "label": {}}}
-    ways = {"n-grams": TWEETS, "n-grams of no language": SHARED, "n-grams of no language, all alike": alike, "subwords": SUBWORDS}
+    shared, alike = ({**TWEETS, "features": {"text": {**NGRAMS, **more}, "label": {}}} for more in ({"weigh_by": "label"}, {}))
+    ways = {"n-grams": TWEETS, "n-grams of no language": shared, "n-grams of no language, all alike": alike, "subwords": SUBWORDS}
     for name, keys in ways.items():
         for seed in seeds:
             began = time.monotonic()
             _noted(found, name, _by_language(score(dataset, out / "umsab" / f"{_plain(name)}-{seed}", seed, keys, baseline=False)))
             found[f"{name}, minutes"].append((time.monotonic() - began) / 60)
     for seed in seeds:
-        _noted_together(found, [out / "umsab" / f"{_plain(name)}-{seed}" for name in JOINED])
+        runs, joined = [out / "umsab" / f"{_plain(name)}-{seed}" for name in list(ways)[:2]], out / "umsab" / f"joined-{seed}"
+        command("evaluate", *runs, "--out", joined)
+        _noted(found, "the first two as one", _by_language(json.loads((joined / "metrics.json").read_text())["test"]))
     _linear(found, rows)
     return found
 
@@ -87,11 +87,7 @@ def folds(data, out, seeds):
         rows = [{**row, "split": "test" if place in asked else "train"} for place, row in enumerate(rows)]
         dataset = ingest(_tweets(rows), out / "umsab" / f"fold-{number}", "--splits", "1,0,0")
         for seed in seeds:
-            runs = []
-            for name, keys in zip(JOINED, (TWEETS, SHARED)):
-                runs.append(out / "umsab" / f"fold-{number}" / f"{_plain(name)}-{seed}")
-                _noted(found, name, _by_language(score(dataset, runs[-1], seed, keys, baseline=False)))
-            _noted_together(found, runs)
+            _noted(found, "n-grams", _by_language(score(dataset, out / "umsab" / f"fold-{number}" / f"run-{seed}", seed, TWEETS, baseline=False)))
         _linear(found, rows)
     return found
 
@@ -108,13 +104,6 @@ def _noted(found, name, scores):
     found[f"{name}, macro-F1, mean over languages"].append(sum(scores.values()) / len(scores))
     for tag, value in sorted(scores.items()):
         found[f"{name}, {tag}"].append(value)
-
-
-def _noted_together(found, runs):
-    """Several models as one."""
-    command("evaluate", *runs, "--out", runs[0].with_name(f"{runs[0].name}-and-more"))
-    scores = json.loads((runs[0].with_name(f"{runs[0].name}-and-more") / "metrics.json").read_text())["test"]
-    _noted(found, "both in one", _by_language(scores))
 
 
 def _linear(found, rows):

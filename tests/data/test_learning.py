@@ -155,7 +155,7 @@ def test_n_grams_are_weighed_by_a_label_beside_them(tmp_path):
     feature = learn_features(dataset, ["text"], {"text": {"units": "ngrams", "weigh_by": "mood"}})[0]["text"]
     found = features.learn_ngrams([text + mark for text in texts for mark in ("", "!")])
     expected = features.weigh_ngrams(found, [text + mark for text in texts for mark in ("", "!")], [{label} for label in labels for _ in "12"])
-    assert feature.config() == features.NGrams(**found, weights=expected).config() and np.ptp(feature.weights) > 0.5
+    assert feature.config() == features.NGrams(**found, weights=expected, weigh_by="mood").config() and np.ptp(feature.weights) > 0.5
     assert learn_features(dataset, ["text"], {"text": {"units": "ngrams"}})[0]["text"].weights is None
     both = learn_features(dataset, ["text"], {"text": {"units": "ngrams", "weigh_by": "mood", "by_language": True}})[0]["text"]
     assert both.firsts[:3] == feature.firsts[:3] and both.config()["words"] == found["words"] and both.vocab_size > feature.vocab_size  # "good" of English, "good" of German.
