@@ -13,12 +13,13 @@ import uuid
 import kserve
 import numpy as np
 import tensorflow as tf
-from kserve.errors import InvalidInput
+from kserve.errors import InvalidInput, ServerNotReady
 from kserve.model_server import app as application
 
 from cross_modal.serving import plain
 
 _DEFAULT = "serving_default"
+_WAITING = 32  # Batches of rows that may wait; what comes then gets a 503.
 
 
 class ServedModel(kserve.Model):
@@ -142,6 +143,8 @@ class _Batcher:
         self.waiting, self.task = [], None
 
     async def ask(self, columns):
+        if sum(_count(waiting) for waiting, _ in self.waiting) >= _WAITING * self.max_rows:  # They would wait long, and take memory.
+            raise ServerNotReady(f"Expected fewer than {_WAITING * self.max_rows} rows to be waiting. Ask again later.")
         answer = asyncio.get_running_loop().create_future()
         self.waiting.append((columns, answer))
         if self.task is None:

@@ -117,7 +117,7 @@ def test_a_value_without_a_name_is_of_the_one_field(model):
         ask(model, {"signature_name": "both", "instances": ["two dogs"]})
 
 
-def test_requests_that_wait_together_are_answered_together(model):
+def test_requests_that_wait_together_are_answered_together(model, monkeypatch):
     calls, began = [], threading.Event()
 
     def counted(**raw):
@@ -139,6 +139,14 @@ def test_requests_that_wait_together_are_answered_together(model):
 
     assert [one["predictions"] for one in asyncio.run(many())] == [[n + 1] for n in range(9)]
     assert calls == [4, 4, 1]
+
+    async def too_many():
+        asked = ({"signature_name": "slow", "instances": ["a"]} for _ in range(9))
+        return await asyncio.gather(*map(model.predict, asked), return_exceptions=True)
+
+    monkeypatch.setattr(server, "_WAITING", 2)
+    answers = asyncio.run(too_many())
+    assert answers[:8] == [{"predictions": [1]}] * 8 and isinstance(answers[8], kserve.errors.ServerNotReady)
 
 
 def test_an_error_of_any_kind_is_of_its_request_alone(model):
