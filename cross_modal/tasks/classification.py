@@ -38,6 +38,10 @@ def _mean(states):
     return ops.sum(ops.cast(states["states"], "float32") * there, axis=1) / ops.maximum(ops.sum(there, axis=1), 1.0)
 
 
+def _some(names):
+    return f"{len(names):,}, {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+
+
 def _from(name, pattern):
     """The output for a label where the other fields are hidden."""
     return f"{name}_from_{'.'.join(pattern)}"
@@ -286,8 +290,8 @@ class Classification(Task):
         for name in lead.heads:
             for task, _ in models:
                 if name not in task.heads or set(task.features[name].names) != set(lead.features[name].names) or (name in task.multi_label) != (name in lead.multi_label):
-                    said = ", ".join(task.features[name].names) if name in task.heads else f"one of {', '.join(task.heads)}"
-                    raise ValueError(f"Expected runs that learned the same classes of {name}: {', '.join(lead.features[name].names)}. Received: {said}")
+                    said = _some(task.features[name].names) if name in task.heads else f"one of {', '.join(task.heads)}"
+                    raise ValueError(f"Expected runs that learned the same classes of {name}: {_some(lead.features[name].names)}. Received: {said}")
 
         def classify(**raw):
             shown = [tf.reduce_any([tf.strings.length(raw[field]) > 0 for field in task.inputs], 0) for task, _ in models]
