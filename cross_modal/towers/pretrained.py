@@ -26,8 +26,8 @@ def pretrained(feature, dim, name, languages=1, model="keras.applications:Mobile
             `keras.applications:NAME`, `keras_hub:PRESET` (the backbone of pictures, or of texts that are `features.PretrainedText` of the same preset), the path of a
             `.keras` file, or `module:function` that returns a model.
         weights: with `keras.applications`, "imagenet" or the path of a file; None, also for `keras_hub`, for random ones.
-        trainable: whether its weights are trained too. Its batch normalisation then sees the zeros that stand for absent values too: of fields that are often missing rather freeze it.
-            It is shown no mask: what it makes of padding, of texts and sound, is its own affair.
+        trainable: whether its weights are trained too. Its batch normalisation then sees the zeros that stand for absent values too: rather freeze it where a field is often
+            missing. It is shown no mask: what it makes of padding, of texts and sound, is its own affair.
         dropout: share dropped before the projection.
 
     Returns:
