@@ -7,15 +7,14 @@ there already are not trained again.
 
     mnist     10,000 pictures of digits: 85 % to train on, 5 % to choose the epoch by, 10 % to ask
     fsdd      2,700 spoken digits, by the same six speakers: 80, 10 and 10 %
-    speakers  the same, each speaker in turn never heard in training, and the models of all seeds as one
+    speakers  the same, each speaker in turn never heard in training
     fusion    pictures and speech of the same digit, both spoilt by noise: each fusion, with both and with one missing, and models for one alone
 """
 
 import collections
-import json
 
 import numpy as np
-from tables import command, ingest, main, rows_of, score
+from tables import ingest, main, rows_of, score
 
 from cross_modal.data import media
 
@@ -78,10 +77,6 @@ def speakers(data, out, seeds):
             scores = score(dataset, out / f"speaker-{speaker}" / f"cnn-{seed}", seed, UNHEARD)
             found[f"cnn, {speaker} never heard"].append(scores["label"]["accuracy"])
         found["linear model on MFCC, mean over the speakers"].append(linear(scores))
-        if len(seeds) > 1:
-            runs, joined = [out / f"speaker-{speaker}" / f"cnn-{seed}" for seed in seeds], out / f"speaker-{speaker}" / "joined"
-            command("evaluate", *runs, "--out", joined)
-            found["all seeds as one, mean over the speakers"].append(json.loads((joined / "metrics.json").read_text())["test"]["label"]["accuracy"])
     each = [values for name, values in found.items() if name.endswith("never heard")]
     return {"cnn, mean over the speakers": [float(np.mean(values)) for values in zip(*each)], **found}
 
