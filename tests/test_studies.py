@@ -3,6 +3,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cross_modal import cli, report, studies, tasks, towers
 from cross_modal.data import ingest, learn_features, learn_labels
@@ -112,6 +113,7 @@ def test_a_model_that_is_shown_few_knows_no_label_of_others(tmp_path, monkeypatc
         {"id": "asked", "text": "sun c", "mood": "glad", "split": "test"},
         {"id": "unlabelled", "text": "sun d", "split": "train"},
         {"id": "bare", "mood": "sad", "split": "train"},
+        {"id": "v", "text": "sun e", "mood": "glad", "split": "validation"},
     ]
     (tmp_path / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     dataset = ingest(tmp_path / "t.jsonl", tmp_path / "data", {"text": "text", "mood": "label"}, progress=False)
@@ -129,7 +131,7 @@ def test_a_model_that_is_shown_few_knows_no_label_of_others(tmp_path, monkeypatc
     assert len(texts) == 2 and shown[0][0]["mood"].counts == [1, 1] and features["mood"].counts == [8, 9]
     for some in words.values():
         for word in some:
-            (place,) = set(feature.featurize(word).numpy().tolist()) & set(range(feature.firsts[0], feature.firsts[1]))
+            (place,) = set(feature.featurize(tf.constant(word)).numpy().tolist()) & set(range(feature.firsts[0], feature.firsts[1]))
             assert (feature.weights[place] > 0) == (word in texts), word
             assert features["text"].weights[place] > 0
     again, _ = learn_features(dataset, ["text"], {"text": {"known": feature}})
