@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import functools
+import json
 
 import keras
 import numpy as np
@@ -133,9 +134,10 @@ def test_a_validation_loss_that_is_no_number_is_not_the_best(tmp_path):
 
 
 def test_who_asks_for_more_is_told_that_it_had_ended(task, dataset, tmp_path, capsys):
-    fit(task, dataset, tmp_path, **{**OPTIONS, "epochs": 3}, patience=1, learning_rate=0.0)
-    capsys.readouterr()
-    fit(task, dataset, tmp_path, **{**OPTIONS, "epochs": 9}, patience=1, learning_rate=0.0, resume=True)
+    task.build().save(tmp_path / "model.keras")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / training.STATE).write_text(json.dumps({"epoch": 2, "best": 1.0, "wait": 1, "stopped": True}))
+    fit(task, dataset, tmp_path, **{**OPTIONS, "epochs": 9}, resume=True)
     assert "training ended with epoch 2; it does not go on" in capsys.readouterr().out
 
 

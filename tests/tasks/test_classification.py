@@ -109,7 +109,7 @@ def test_items_without_a_second_view_are_learned_from_once(learned, dataset):
     x, y, weight = task.example(batch)
     assert weight["parity"].numpy().tolist() == [1, 0, 1, 1, 0, 0, 1, 1]
     model = task.build()
-    model.compile("adam", **task.objective())
+    model.compile("adam", run_eagerly=True, **task.objective())
     assert np.isfinite([model.train_on_batch(x, y, weight, return_dict=True)["loss"] for _ in range(2)]).all()
     assert all(np.isfinite(one).all() for one in model.get_weights())
 
