@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from cross_modal import baselines, metrics
 from cross_modal.features.label import UNDETERMINED
-from cross_modal.serving import ask
+from cross_modal.serving import ask, first_views
 
 _PATTERNS = 4  # Fields of which all patterns of presence are scored; of more, there are too many.
 _PLAIN = 5_000  # Items that the baseline is trained on, and asked, at most.
@@ -27,7 +27,7 @@ def score_classes(task, model, batches):
         `unknown`, how many items are left out as the model knows none of their classes, if there are such; and dicts of `classes`, `languages`, such as `text:fr`, and `patterns`,
         such as `image+text`, to such scores.
     """
-    patterns = _patterns(task.inputs)
+    patterns = _scored_patterns(task.inputs)
     rows = {name: {pattern: ([], []) for pattern in patterns} for name in task.heads}
     tags, unknown = {name: {field: [] for field in task.inputs} for name in task.heads}, dict.fromkeys(task.heads, 0)
     languages = np.array(task.languages.names)
@@ -64,14 +64,14 @@ def score_answers(task, endpoint, chunks):
         As `score_classes`.
     """
     inputs = [name for name in endpoint.signature if f"{name}_language" in endpoint.signature]
-    patterns = _patterns(inputs)
+    patterns = _scored_patterns(inputs)
     rows = {name: {pattern: ([], []) for pattern in patterns} for name in task.heads}
     tags, unknown = {name: {field: [] for field in inputs} for name in task.heads}, dict.fromkeys(task.heads, 0)
     for chunk in chunks:
         chunk = [item for item in chunk if any(len(item[field]["value"]) for field in inputs)]
         for pattern in patterns:
             asked = [item for item in chunk if all(len(item[field]["value"]) for field in pattern)]
-            answers = ask(endpoint, [_shown(item, pattern or inputs) for item in asked])
+            answers = ask(endpoint, [first_views(item, pattern or inputs) for item in asked])
             for name in task.heads if asked else ():
                 targets = _targets(task, name, asked)
                 real = targets.any(axis=1)
@@ -84,20 +84,19 @@ def score_answers(task, endpoint, chunks):
     return _scores(task, rows, tags, unknown)
 
 
-def _shown(item, fields):
-    """The first views of an item's fields as an endpoint takes them."""
-    given = [(field, item[field]["value"][0], item[field]["language"][0]) for field in fields if len(item[field]["value"])]
-    return {argument: value for field, raw, tag in given for argument, value in ((field, raw), (f"{field}_language", tag))}
-
-
 def _tag(task, field):
     tag = field["language"][0].decode() if len(field["value"]) else UNDETERMINED
     return tag if tag in task.languages.names else UNDETERMINED
 
 
-def _patterns(inputs):
-    """Patterns of presence that are scored, tuples of fields; the first is items as they are."""
-    return [(), *(shown for count in range(1, len(inputs) + 1) for shown in itertools.combinations(inputs, count))] if 1 < len(inputs) <= _PATTERNS else [()]
+def patterns_of(inputs):
+    """Returns the patterns of presence of some fields, tuples of them; the last is all."""
+    return [shown for count in range(1, len(inputs) + 1) for shown in itertools.combinations(inputs, count)]
+
+
+def _scored_patterns(inputs):
+    """The patterns that are scored; the first is items as they are."""
+    return [(), *patterns_of(inputs)] if 1 < len(inputs) <= _PATTERNS else [()]
 
 
 def _scores(task, rows, tags, unknown):

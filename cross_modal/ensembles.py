@@ -1,6 +1,9 @@
 """Several models that were trained apart, asked as one: they are wrong in different places, so that together they are often better than the best of them."""
 
+import dataclasses
 import itertools
+
+from cross_modal.features import Language
 
 
 def join(parts):
@@ -37,10 +40,12 @@ def score_joined(parts, dataset, split="test", batch_size=64):
         ValueError: as `join`.
         KeyError: if the dataset lacks a field.
     """
-    kind, items = _task_of(parts), dataset.items(split).as_numpy_iterator()
+    _task_of(parts)
+    tags = dict.fromkeys(tag for task, _ in parts for tag in task.languages.names)
+    task, items = dataclasses.replace(parts[0][0], languages=Language(list(tags))), dataset.items(split).as_numpy_iterator()
     if missing := sorted({name for task, _ in parts for name in task.features} - set(dataset.fields)):
         raise KeyError(f"Expected fields of the dataset: {', '.join(dataset.fields)}. Received: {', '.join(missing)}")
-    return kind.score_joined(parts, iter(lambda: list(itertools.islice(items, batch_size)), []))
+    return task.score_joined(parts, iter(lambda: list(itertools.islice(items, batch_size)), []))
 
 
 def _task_of(parts):

@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from cross_modal import metrics
 from cross_modal.baselines import plain_features
-from cross_modal.serving import ask
+from cross_modal.serving import ask, first_views
 
 CLASSIFIERS = {  # Functions of the seed and the number of items to train on.
     "linear": lambda seed, count: LogisticRegression(max_iter=2000),
@@ -56,7 +56,7 @@ def probe(endpoints, dataset, label, split="test", most=5000, per_class=None, se
             answers = {part: [item[label]["value"][0].decode() for item in some] for part, some in there.items()}
             if len(set(answers["train"])) < 2 or not answers[split]:
                 continue
-            vectors = [next(iter(ask(endpoint, [_row(item, given) for item in there[part]]).values())) for part in ("train", split)]
+            vectors = [next(iter(ask(endpoint, [first_views(item, given) for item in there[part]]).values())) for part in ("train", split)]
             raws = [{name: [item[name]["value"][0] for item in there[part]] for name in given} for part in ("train", split)]
             plain = plain_features({name: dataset.fields[name].kind for name in given}, *raws)
             counts = {"train": len(answers["train"]), "items": len(answers[split])}
@@ -81,10 +81,6 @@ def _chosen(items, label, most, per_class, chance):
         if per_class is None or counts[name] <= per_class:
             chosen.append(item)
     return chosen[:most]
-
-
-def _row(item, given):
-    return {key: value for name in given for key, value in ((name, item[name]["value"][0]), (f"{name}_language", item[name]["language"][0]))}
 
 
 def _scored(model, parts, known, asked):

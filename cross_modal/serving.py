@@ -54,7 +54,7 @@ def _predict_chunk(endpoints, chunk, given):
     endpoints = {name: one for name, one in endpoints.items() if all(argument in fields or argument.endswith("_language") for argument in one.signature)}
     counts = collections.Counter(name for endpoint in endpoints.values() for name in endpoint.compiled.structured_outputs)
     for endpoint in endpoints.values():
-        rows = [_arguments(endpoint, example) for example in chunk]
+        rows = [first_views(example, endpoint.signature) for example in chunk]
         chosen = [place for place, row in enumerate(rows) if row]
         rows = [{**{name: value for name, value in given.items() if name in endpoint.signature}, **row} for row in rows]
         outputs = ask(endpoint, [rows[place] for place in chosen], len(chunk))
@@ -68,9 +68,10 @@ def _field(endpoint):
     return next(iter(endpoint.signature))
 
 
-def _arguments(endpoint, example):
+def first_views(example, names):
+    """Returns the first view of each of some fields that an item has, as an endpoint takes it: its value under the name of the field, and its tag under that with `_language`."""
     row = {}
-    for name in endpoint.signature:
+    for name in names:
         if name in example and len(example[name]["value"]):
             row[name] = example[name]["value"][0]
             row[f"{name}_language"] = example[name]["language"][0]

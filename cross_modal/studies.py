@@ -110,18 +110,19 @@ def few_shot(task, dataset, run, label, start_from, sizes=(1, 5, 10, 50), split=
     if max(sizes) > most:
         warnings.warn(f"Expected classes of {label} with {max(sizes):,} training items. Received: {most:,} at most. Sizes above are left out.", stacklevel=2)
         sizes = [size for size in sizes if size <= most]
-    turns = [(size, seed, transfer) for size in sizes for seed in range(seeds) for transfer in (False, True)]
-    for size, seed, transfer in tqdm(turns, desc="few shots", disable=not progress):
-        if kept.has(size, transfer, seed, split):
+    for size, seed in tqdm([(size, seed) for size in sizes for seed in range(seeds)], desc="few shots", disable=not progress):
+        todo = [transfer for transfer in (False, True) if not kept.has(size, transfer, seed, split)]
+        if not todo:
             continue
         chance = np.random.default_rng(seed)
         ids = [one for some in classes.values() for one in chance.permutation(some)[:size].tolist()]
         shown = dataset.only(ids={"train": ids, **({"validation": []} if "validation" in dataset.splits else {})})
-        own = {"start_from": start_from} if transfer else {"freeze": None, "paces": None}
         shown_task = _taught(task, shown)
-        model = _fitted(shown_task, shown, pathlib.Path(run) / f"{size}-{'with' if transfer else 'without'}-{seed}", seed, {**options, **own})
-        scores = evaluation.evaluate(shown_task, model, dataset, split, baseline=False)
-        kept.add(size, transfer, seed, split, task.merit(scores))
+        for transfer in todo:
+            own = {"start_from": start_from} if transfer else {"freeze": None, "paces": None}
+            model = _fitted(shown_task, shown, pathlib.Path(run) / f"{size}-{'with' if transfer else 'without'}-{seed}", seed, {**options, **own})
+            scores = evaluation.evaluate(shown_task, model, dataset, split, baseline=False)
+            kept.add(size, transfer, seed, split, task.merit(scores))
     rows = []
     for size in sizes:
         for transfer in (False, True):

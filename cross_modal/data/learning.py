@@ -108,12 +108,10 @@ def _ngrams(dataset, name, cleaner, values, wanted, options):
     def clean(raw, language):
         return mark_language(cleaner(raw, language), language if by_language else tf.zeros_like(language))
 
-    found = learn_ngrams(_cleaned(clean, values), wanted.get("vocab_size"))
+    feature = NGrams(**learn_ngrams(_cleaned(clean, values), wanted.get("vocab_size")), weigh_by=label, **options)
     if label is not None:
         dataset.check_label(label)
-        found["weights"] = weigh_ngrams(found, _cleaned(clean, dataset.values("train", name)), _labels_beside(dataset, name, label))
-        found["weigh_by"] = label
-    return NGrams(**found, **options)
+    return learn_labels({name: feature}, dataset)[name]
 
 
 def learn_labels(features, dataset):

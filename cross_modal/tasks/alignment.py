@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from cross_modal import retrieval
 from cross_modal.data import schema
-from cross_modal.features import Language, featurize_batch
+from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, FoldViews, LogitScale, UnfoldViews
 from cross_modal.losses import ABSENT, LOSSES, Contrastive
@@ -289,12 +289,9 @@ class Alignment(Task):
 
         return {name: joined(name) for name in names}
 
-    @classmethod
-    def score_joined(cls, parts, chunks):
+    def score_joined(self, parts, chunks):
         """Routes that any of them was trained on are trained."""
-        tags = list(dict.fromkeys(tag for one, _ in parts for tag in one.languages.names))
-        task = dataclasses.replace(parts[0][0], languages=Language(tags[1:]))  # Who knows a language that others do not has kinds of its own.
-        return task._score(task._embed_asked(cls.join(parts), chunks), set.union(*(one._trained_pairs() for one, _ in parts)))
+        return self._score(self._embed_asked(self.join(parts), chunks), set.union(*(task._trained_pairs() for task, _ in parts)))
 
     def _embed_asked(self, endpoints, chunks):
         """As `_embed_all`, by asking endpoints for the vectors of all raw views."""

@@ -1,7 +1,6 @@
 """Some views to one or more labels."""
 
 import dataclasses
-import itertools
 import warnings
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ from keras import layers, ops
 from cross_modal import class_scores
 from cross_modal import fusion as fusions
 from cross_modal.data import schema
-from cross_modal.features import Label, Language, featurize_batch
+from cross_modal.features import Label, featurize_batch
 from cross_modal.layers import AttentionPooling
 from cross_modal.losses import ABSENT, Agreement
 from cross_modal.tasks.task import STRING, Endpoint, Task
@@ -166,7 +165,7 @@ class Classification(Task):
     @property
     def patterns(self):
         """Patterns of presence, tuples of fields; the last is all of them."""
-        return [shown for count in range(1, len(self.inputs) + 1) for shown in itertools.combinations(self.inputs, count)]
+        return class_scores.patterns_of(self.inputs)
 
     def _partly(self):
         """The patterns that are learned from besides items as they are."""
@@ -307,8 +306,5 @@ class Classification(Task):
 
         return {"classify": Endpoint(classify, {argument: spec for _, endpoint in models for argument, spec in endpoint.signature.items()})}
 
-    @classmethod
-    def score_joined(cls, parts, chunks):
-        tags = list(dict.fromkeys(tag for task, _ in parts for tag in task.languages.names))
-        task = dataclasses.replace(parts[0][0], languages=Language(tags[1:]))
-        return class_scores.score_answers(task, cls.join(parts)["classify"], chunks)
+    def score_joined(self, parts, chunks):
+        return class_scores.score_answers(self, self.join(parts)["classify"], chunks)

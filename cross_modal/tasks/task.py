@@ -120,7 +120,6 @@ class Task(abc.ABC):
         """Returns the endpoints of several models of this task, pairs of task and model, as one; raises ValueError where there is no such thing."""
         raise ValueError(f"Expected runs that align, or that classify, to be joined. Received: {len(parts)} of {cls.__name__}")
 
-    @classmethod
-    def score_joined(cls, parts, chunks) -> dict:
-        """Scores what `join` answers, in the form of `score`; `chunks` are lists of items of a `Dataset`. Raises ValueError as `join`."""
-        return cls.join(parts)
+    def score_joined(self, parts, chunks) -> dict:
+        """Scores what `join` answers, in the form of `score`, by a task that knows the languages of all parts; `chunks` are lists of items of a `Dataset`. Raises as `join`."""
+        return self.join(parts)  # Which there is none of.
