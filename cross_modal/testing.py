@@ -29,11 +29,11 @@ def check_feature(feature, raws):
     _expect(isinstance(feature, Feature), f"a subclass of Feature, received {type(feature).__name__}")
     _expect(feature.kind in ("image", "text", "audio", "label"), f"kind to be image, text, audio or label, received {feature.kind!r}")
     single = [feature.featurize(tf.constant(raw)) for raw in raws]
+    graph = tf.function(feature.featurize, input_signature=[tf.TensorSpec((), tf.string)])
     for raw, tensor in zip(raws, single):
         _expect(tensor.dtype == feature.spec.dtype, f"type {feature.spec.dtype.name}, received {tensor.dtype.name} for {raw[:40]!r}")
         _expect(feature.spec.shape.is_compatible_with(tensor.shape), f"shape {feature.spec.shape}, received {tensor.shape} for {raw[:40]!r}")
-        graph = tf.function(feature.featurize, input_signature=[tf.TensorSpec((), tf.string)])(tf.constant(raw))
-        _close(graph, tensor, f"graph and eager to agree for {raw[:40]!r}")
+        _close(graph(tf.constant(raw)), tensor, f"graph and eager to agree for {raw[:40]!r}")
     rebuilt = type(feature)(**json.loads(json.dumps(feature.config())))
     for raw, tensor in zip(raws, single):
         _close(rebuilt.featurize(tf.constant(raw)), tensor, "a feature built from config() to give the same")

@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from cross_modal import cli, decoders, questions, samples, tasks, towers
+from cross_modal.cli import predicting, runs, searching
 from cross_modal.data import ingest, learn_features
 
 gc.freeze()  # Graphs are made of so many objects that looking for garbage among them takes long.
@@ -79,6 +81,26 @@ def picture_of(tmp_path_factory):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session", autouse=True)
+def opened_once():
+    """The command line opens no run again that it has opened before and that is as it was: a new process would have to, but here most of the time would go there."""
+    kept, load_run = {}, runs.load_run
+
+    def opened(run, xla=False):
+        files = [pathlib.Path(run) / name for name in ("run.yaml", "features.json", "model.keras")]
+        key = (xla, *((path.resolve(), path.stat().st_mtime_ns) for path in files if path.exists()))
+        if key not in kept:
+            config, task, model = load_run(run, xla)
+            object.__setattr__(task, "endpoints", functools.cache(task.endpoints))  # A traced graph stays too.
+            kept[key] = config, task, model
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (runs, predicting, searching):
+            patch.setattr(module, "load_run", opened)
+        yield
 
 
 @pytest.fixture(scope="session")

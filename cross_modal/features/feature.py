@@ -1,6 +1,7 @@
 """The contract that turns one raw value into one tensor, in training and in serving alike."""
 
 import abc
+import functools
 
 import tensorflow as tf
 
@@ -52,6 +53,13 @@ class Feature(tf.Module, abc.ABC):
         """Whether the tensor has a leading time axis of any length."""
         return bool(self.spec.shape.rank) and self.spec.shape[0] is None
 
+    @functools.cached_property
+    def _traced(self):
+        """`_views` of this feature, traced once for all pipelines and signatures that read it."""
+        strings = tf.TensorSpec((None,), tf.string)
+        graph = tf.function(functools.partial(_views, self), input_signature=[strings, strings])
+        return lambda raw, language: graph(raw, language)  # As an attribute the graph itself would be saved with each export once more.
+
 
 def featurize_batch(feature, raw, language=None):
     """Featurizes a batch of raw values and pads it.
@@ -87,8 +95,11 @@ def featurize_views(feature, raw, language=None):
     Returns:
         Tensor `(views, ...)`, ragged in time for a feature with time.
     """
-    raw = feature.clean(raw, tf.zeros_like(raw) if language is None else language)
-    spec = feature.spec
+    return feature._traced(raw, tf.zeros_like(raw) if language is None else language)
+
+
+def _views(feature, raw, language):
+    raw, spec = feature.clean(raw, language), feature.spec
 
     def absent():
         return tf.zeros([0 if size is None else size for size in spec.shape], spec.dtype)

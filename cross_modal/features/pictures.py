@@ -9,6 +9,7 @@ _SEGMENT = 2**16  # Bytes of EXIF data at most.
 _EXIF, _ORIENTATION = b"Exif\0\0", 0x0112
 
 
+@tf.function(input_signature=[tf.TensorSpec((), tf.string)])  # So many formats make a large graph: it is traced once.
 def decode_picture(raw):
     """Decodes a JPEG, PNG, GIF (first frame) or BMP, as TensorFlow graph code.
 
