@@ -185,7 +185,7 @@ def other_task(data, out, seeds):
     _few(found, dataset, out / "single" / "digits", seeds, keys)
 
     rows, source, seen = ask_validation(rows_of(data, "flickr8k")), out / "flickr8k" / "run-0", collections.Counter()
-    train(ingest(rows, out / "flickr8k", "--splits", "1,0,0"), source, "generation", 0, {**CAPTIONS, "options.routes": ["image->text:en"]})
+    train(ingest(rows, out / "flickr8k", "--splits", "1,0,0"), source, "generation", 0, {**CAPTIONS, "training.epochs": 40, "options.routes": ["image->text:en"]})
     labels = {row["id"]: _who(row["text:en"]) for row in rows if row["split"] == "test"}
     rows = [{"id": row["id"], "image": row["image"], "label": labels[row["id"]]} for row in rows if labels.get(row["id"])]
     random.Random(0).shuffle(rows)

@@ -11,8 +11,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 import tensorflow as tf
 
-from cross_modal import cli, decoders, questions, samples, tasks, towers
-from cross_modal.cli import predicting, runs, searching
+from cross_modal import cli, config, decoders, questions, samples, tasks, towers
+from cross_modal.cli import runs
 from cross_modal.data import ingest, learn_features
 
 gc.freeze()  # Graphs are made of so many objects that looking for garbage among them takes long.
@@ -86,20 +86,27 @@ def picture_of(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def opened_once():
     """The command line opens no run again that it has opened before and that is as it was: a new process would have to, but here most of the time would go there."""
-    kept, load_run = {}, runs.load_run
+    kept = {}
 
-    def opened(run, xla=False):
-        files = [pathlib.Path(run) / name for name in ("run.yaml", "features.json", "model.keras")]
-        key = (xla, *((path.resolve(), path.stat().st_mtime_ns) for path in files if path.exists()))
-        if key not in kept:
-            config, task, model = load_run(run, xla)
-            object.__setattr__(task, "endpoints", functools.cache(task.endpoints))  # A traced graph stays too.
-            kept[key] = config, task, model
-        return kept[key]
+    def once(load, *names):
+        def opened(run):
+            files = [pathlib.Path(run) / name for name in names]
+            key = (load, *((path.resolve(), path.stat().st_mtime_ns) for path in files if path.exists()))
+            if key not in kept:
+                kept[key] = load(run)
+            return kept[key]
 
+        return opened
+
+    def load_task(run):
+        full, task = config_load_task(run)
+        object.__setattr__(task, "endpoints", functools.cache(task.endpoints))  # What is traced stays too.
+        return full, task
+
+    config_load_task = config.load_task
     with pytest.MonkeyPatch.context() as patch:
-        for module in (runs, predicting, searching):
-            patch.setattr(module, "load_run", opened)
+        patch.setattr(config, "load_task", once(load_task, "run.yaml", "features.json"))
+        patch.setattr(runs, "load_model", once(runs.load_model, "model.keras"))
         yield
 
 
