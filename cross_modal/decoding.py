@@ -113,24 +113,24 @@ def _search(one, unfinished, state, memory, length, shrink, beams=1):
 
     if not shrink:
         return until(length, 0, state, memory)[1]
-    lasts = ops.convert_to_tensor([max(1, round(share * length)) for share in _STAGES], "int32")
+    ends = ops.convert_to_tensor([max(1, round(share * length)) for share in _STAGES], "int32")
 
     def going_on(place, state, memory):
         kept = ops.nonzero(unfinished(place, *state))[0]
         own = ops.reshape(kept[:, None] * beams + ops.arange(beams, dtype=kept.dtype), (-1,))
         return kept, tuple(ops.take(part, kept, axis=0) for part in state), {name: ops.take(value, own, axis=0) for name, value in memory.items()}
 
-    def stage(number, place, whole, left, state, memory):
-        place, state, memory = until(ops.take(lasts, number), place, state, memory)
+    def stage(place, whole, left, state, memory):
+        place, state, memory = until(ops.min(ops.where(ends > place, ends, length)), place, state, memory)
         whole = tuple(ops.scatter_update(all_of, left[:, None], part) for all_of, part in zip(whole, state))
         kept, state, memory = going_on(place, state, memory)
-        return number + 1, place, whole, ops.take(left, kept), state, memory
+        return place, whole, ops.take(left, kept), state, memory
 
-    def some_left(number, place, whole, left, *given):
-        return ops.logical_and(number < len(_STAGES), ops.size(left) > 0)
+    def some_left(place, whole, left, *given):
+        return ops.logical_and(place < length, ops.size(left) > 0)
 
     # One loop around the other, so that a step is traced but once; at first all rows go on, but from here on a graph does not know how many.
-    return ops.while_loop(some_left, stage, (0, 0, state, *going_on(0, state, memory)))[2]
+    return ops.while_loop(some_left, stage, (0, state, *going_on(0, state, memory)))[1]
 
 
 def beam(step, memory, rows, start, end, length, beams=5, length_penalty=1.0, shrink=True):

@@ -98,14 +98,16 @@ def opened_once():
 
         return opened
 
-    def load_task(run):
-        full, task = config_load_task(run)
-        object.__setattr__(task, "endpoints", functools.cache(task.endpoints))  # What is traced stays too.
-        return full, task
+    def tracing_once(load):
+        def loaded(run):
+            full, task = load(run)
+            object.__setattr__(task, "endpoints", functools.cache(task.endpoints))
+            return full, task
 
-    config_load_task = config.load_task
+        return loaded
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config, "load_task", once(load_task, "run.yaml", "features.json"))
+        patch.setattr(config, "load_task", once(tracing_once(config.load_task), "run.yaml", "features.json"))
         patch.setattr(runs, "load_model", once(runs.load_model, "model.keras"))
         yield
 

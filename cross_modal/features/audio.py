@@ -100,11 +100,6 @@ def decode_wav(raw, seconds=30):
     Returns:
         float32 `(samples,)` between -1 and 1. What is no such WAV, or says that it has less than 1 or more than 768 kHz, raises `tf.errors.InvalidArgumentError`.
     """
-    return _decode_wav(raw, tf.cast(seconds, tf.float32))
-
-
-@tf.function(input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.float32)])
-def _decode_wav(raw, seconds):
     channels, rate = tf.audio.decode_wav(_plain(raw))
     with tf.control_dependencies([tf.debugging.Assert((rate >= _RATES[0]) & (rate <= _RATES[1]), [f"Expected a rate of {_RATES[0]} to {_RATES[1]} Hz. Received", rate])]):
         rate = tf.identity(rate)
