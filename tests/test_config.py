@@ -30,7 +30,7 @@ def test_n_grams_have_a_tower_of_their_own(dataset):
 
 def test_descriptors_have_a_tower_of_their_own(dataset):
     full = config.resolve({"dataset": str(dataset.path), "task": "classification", "features": {"image": {"units": "descriptors", "patches": 4}, "parity": None}})
-    assert full["towers"] == {"image": {"kind": "descriptors", "widths": [512], "dropout": 0.2}}
+    assert full["towers"] == {"image": {"kind": "descriptors", "widths": [], "dropout": 0.75}}
     with pytest.raises(ValueError, match="no options of image but `patches` .*Received: size"):
         config.make_features(config.set_keys(full, ["features.image.size=[8, 8]"]))
 

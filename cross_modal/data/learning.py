@@ -37,11 +37,11 @@ def learn_features(dataset, fields=None, options=()):
         fields: names of the fields; None for all.
         options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64, and
             its `channels` are 1 where the first 100 pictures are all grey; `patches` is a number of kinds of patches to learn, for the tower `resnet` with `descriptors`; with
-            `units: descriptors` it is a `Descriptors`, of as many `patches` as are given, else 800. For text also `vocab_size` and `units`, of which `ngrams` makes an `NGrams`,
-            weighed by the label `weigh_by` if it is given, and with `by_language` also of what is each language's own; `stop_words` may be a list of languages, or True for those
-            of the field, whose usual words are taken; or `like`, another field of texts, to have the same subwords, which are then learned of both, and be cleaned alike. With
-            `known`, a `Feature` of an earlier run is taken as it is, but for what else is given; of texts that may be `extend`, most subwords to be added for these texts, see
-            `extend_subwords`.
+            `units: descriptors` it is a `Descriptors`, of as many `patches` and Gaussians, `fisher`, as are given, else 800 and 64. For text also `vocab_size` and `units`, of
+            which `ngrams` makes an `NGrams`, weighed by the label `weigh_by` if it is given, and with `by_language` also of what is each language's own; `stop_words` may be a
+            list of languages, or True for those of the field, whose usual words are taken; or `like`, another field of texts, to have the same subwords, which are then learned
+            of both, and be cleaned alike. With `known`, a `Feature` of an earlier run is taken as it is, but for what else is given; of texts that may be `extend`, most subwords
+            to be added for these texts, see `extend_subwords`.
             `kind` there is a subclass of `Feature` to take instead of the usual one.
 
     Returns:
@@ -89,8 +89,8 @@ def _feature(dataset, name, options, others=()):
     if kind == "image":
         pictures = (raw for raw, _ in dataset.values("train", name))
         if (units := options.pop("units", "pixels")) == "descriptors":
-            if set(options) - {"patches"}:
-                raise ValueError(f"Expected no options of {name} but `patches` with `units: descriptors`. Received: {', '.join(sorted(set(options) - {'patches'}))}")
+            if more := sorted(set(options) - {"patches", "fisher"}):
+                raise ValueError(f"Expected no options of {name} but `patches` and `fisher` with `units: descriptors`. Received: {', '.join(more)}")
             return Descriptors(**learn_descriptors(pictures, **options))
         if units != "pixels":
             raise ValueError(f"Expected `units` of {name} to be pixels or descriptors. Received: units={units}")

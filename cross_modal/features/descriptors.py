@@ -1,4 +1,4 @@
-"""Encoded image bytes to what is known of a picture without labels: histograms, and how much it is like patches of other pictures."""
+"""Encoded image bytes to what is known of a picture without labels: histograms, how much it is like patches of other pictures, and how its parts differ from theirs."""
 
 import itertools
 import math
@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from cross_modal.features.feature import Feature
+from cross_modal.features.fisher import KINDS, fisher_vectors, learn_fisher, unpack_fisher
 from cross_modal.features.packing import packed, unpacked
 from cross_modal.features.pictures import decode_picture
 
@@ -16,27 +17,29 @@ _DIRECTIONS, _COLOURS, _TEXTURES = 9, 12 * 3 * 3, 2**8
 _SMALL, _PATCH, _PLACES = 48, 6, 3  # Pixels of the square that patches are of, and of a patch; places along the side.
 _FAINT = (10 / 255) ** 2  # Added to the variance of a patch, so that the noise of a plain one is not taken for something.
 _LEARNED, _OF_ONE = 200_000, 500  # Patches that filters are learned from, and most of one picture.
-_LOOKED_AT, _MEASURED = 10_000, 1_000  # Pictures that are learned from, and those of them that means and deviations are of.
+_LOOKED_AT, _TAKEN_APART, _MEASURED = 10_000, 2_000, 1_000  # Pictures that are learned from, and those of them that Gaussians, and that means and deviations are of.
 _MOST = 10.0  # Deviations from the mean: what hardly any picture has is not to drown the rest of one that has it.
 
 
 class Descriptors(Feature):
-    """Describes a JPEG, PNG, GIF (first frame) or BMP, stretched to a square, by histograms and by which patches of known kinds are where: for the tower `descriptors`.
+    """Describes a JPEG, PNG, GIF (first frame) or BMP, stretched to a square, by histograms, by which patches of known kinds are where, and by what else its parts have other
+    than those of known pictures: for the tower `descriptors`.
 
-    For some thousand pictures, of which a deep tower learns too little from nothing. A picture and its mirror image are described alike. Learn the kinds of patches from a
-    training split with `learn_descriptors`.
+    For some thousand pictures, of which a deep tower learns too little from nothing. A picture and its mirror image are described alike. Learn what is known from a training split
+    with `learn_descriptors`.
 
     Args:
         filters: base64 of float16 `(6 * 6 * 3, patches)`, of a mean of 0, what to multiply a patch by, before it is divided by its deviation.
         offsets: base64 of float32 `(patches,)`, what to add to that.
         means: base64 of float32 `(size,)`, mean of each number over the pictures that were learned from.
         deviations: base64 of float32 `(size,)`, deviations from it.
+        fisher: dict of "gradients" and "colours" to what `learn_fisher` returns; None for none.
 
     Returns:
         `featurize` returns float16 `(size,)`, normalised by means and deviations, and at most 10 of these: 9 directions of gradients in 8 x 8 cells of the picture at 128 pixels,
         and in 4 x 4 at half that size; 108 hues, saturations and brightnesses of that in the whole and in 4 x 4 cells; 256 local binary patterns in 2 x 2 cells, all three as
-        square roots of shares; the colours at 8 x 8; and how much of each kind of patch there is in 3 x 3 places of the picture at 48 pixels. A file that is no picture raises
-        `tf.errors.InvalidArgumentError`.
+        square roots of shares; the colours at 8 x 8; how much of each kind of patch there is in 3 x 3 places of the picture at 48 pixels; and the Fisher vectors of its gradients
+        and of its colours. A file that is no picture raises `tf.errors.InvalidArgumentError`.
 
     Source:
         Coates, Ng and Lee (2011), "An Analysis of Single-Layer Networks in Unsupervised Feature Learning", section 3, for patches; Dalal and Triggs (2005), "Histograms of Oriented
@@ -46,41 +49,50 @@ class Descriptors(Feature):
 
     kind = "image"
 
-    def __init__(self, filters, offsets, means, deviations):
+    def __init__(self, filters, offsets, means, deviations, fisher=None):
         super().__init__(name="descriptors")
         self._given = {"filters": filters, "offsets": offsets, "means": means, "deviations": deviations}
+        self._fisher = fisher
         self._filters, self._offsets = unpack_patches(filters, offsets)
         self._means, self._deviations = (unpacked(one, "<f4") for one in (means, deviations))
+        self._mixtures = {kind: unpack_fisher(learned) for kind, learned in (fisher or {}).items()}
         self.spec = tf.TensorSpec((len(self._means),), tf.float16)
 
     def featurize(self, raw):
-        found = _described(decode_picture(raw), self._filters, self._offsets)
+        found = _described(decode_picture(raw), self._filters, self._offsets, self._mixtures)
         return tf.ensure_shape(tf.cast(tf.clip_by_value((found - self._means) / self._deviations, -_MOST, _MOST), tf.float16), self.spec.shape)
 
     def config(self):
-        return dict(self._given)
+        return {**self._given, "fisher": self._fisher and {kind: dict(learned) for kind, learned in self._fisher.items()}}  # Which TensorFlow made another kind of dict of.
 
 
-def learn_descriptors(pictures, patches=800, seed=0):
-    """Learns which kinds of patches there are in pictures, and the mean and deviation of what describes them.
+def learn_descriptors(pictures, patches=800, fisher=64, seed=0):
+    """Learns which kinds of patches there are in pictures, what their parts are like, and the mean and deviation of what describes them.
 
     Args:
         pictures: iterable of bytes of encoded pictures, of which the first 10,000 are looked at.
         patches: number of kinds.
+        fisher: number of Gaussians of Fisher vectors; 0 for none, which takes half the time.
         seed: of what is drawn.
 
     Returns:
         Dict of the arguments of `Descriptors`.
 
     Raises:
-        ValueError: if there are fewer than two pictures.
+        ValueError: if there are fewer than two pictures, no `patches`, or fewer than no Gaussians.
     """
+    if fisher < 0:
+        raise ValueError(f"Expected `fisher` to be a number of Gaussians, or 0 for none. Received: fisher={fisher}")
     pictures = list(itertools.islice(pictures, _LOOKED_AT))
-    kinds = learn_patches(pictures, patches, seed)
-    known = [tf.constant(one) for one in unpack_patches(**kinds)]
-    describe = tf.function(lambda raw: _described(decode_picture(raw), *known), input_signature=[tf.TensorSpec((), tf.string)])
+    known = learn_patches(pictures, patches, seed)
+    patches = unpack_patches(**known)
+    if fisher:
+        some = pictures[:: math.ceil(len(pictures) / _TAKEN_APART)]
+        known["fisher"] = {kind: learn_fisher(some, lambda raw: _stretched(decode_picture(raw), _SIDE), kind, fisher, seed) for kind in KINDS}
+    mixtures = {kind: unpack_fisher(learned) for kind, learned in known.get("fisher", {}).items()}
+    describe = tf.function(lambda raw: _described(decode_picture(raw), *patches, mixtures), input_signature=[tf.TensorSpec((), tf.string)])
     described = np.stack([describe(tf.constant(raw)) for raw in pictures[:: math.ceil(len(pictures) / _MEASURED)]])
-    return {**kinds, "means": packed(described.mean(axis=0), "<f4"), "deviations": packed(described.std(axis=0) + 1e-3, "<f4")}
+    return {**known, "means": packed(described.mean(axis=0), "<f4"), "deviations": packed(described.std(axis=0) + 1e-3, "<f4")}
 
 
 def learn_patches(pictures, patches, seed=0):
@@ -144,10 +156,11 @@ def _drawn(raw, count, draw):
     return np.stack([pixels[y : y + _PATCH, x : x + _PATCH].ravel() for y, x in places])
 
 
-def _described(pixels, filters, offsets):
+def _described(pixels, filters, offsets, mixtures):
     """What a picture and its mirror image have in common, float32 `(size,)`."""
     large, small = (tf.stack([one, one[:, ::-1]]) for one in (_stretched(pixels, _SIDE), _stretched(pixels, _SMALL)))
-    return tf.reduce_mean(tf.concat([_histograms(large), _patches(small, filters, offsets)], 1), 0)
+    found = [_histograms(large), _patches(small, filters, offsets), *(fisher_vectors(large, kind, *mixture) for kind, mixture in mixtures.items())]
+    return tf.reduce_mean(tf.concat(found, 1), 0)
 
 
 def _patches(x, filters, offsets):

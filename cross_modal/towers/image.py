@@ -166,16 +166,16 @@ def unet(feature, dim, name, languages=1, widths=(32, 64, 128), up=1, normalizat
     return keras.Model(inputs, {"states": states, "mask": mask}, name=name)
 
 
-def descriptors(feature, dim, name, languages=1, widths=(512,), dropout=0.2):
-    """Builds a perceptron over what is known of a picture without labels: for some thousand pictures, from which a deep tower learns too little, in minutes.
+def descriptors(feature, dim, name, languages=1, widths=(), dropout=0.75):
+    """Builds a linear layer, or a perceptron, over what is known of a picture without labels: for some thousand pictures, from which a deep tower learns too little, in minutes.
 
     Args:
         feature: `Descriptors`; or `Image`, whose pictures are then described in each batch anew, as they are augmented: slower, and for where another tower reads the pixels.
         dim: size of a state.
         name: name of the model.
         languages: not used; a picture has no language.
-        widths: size of each hidden layer.
-        dropout: share dropped of the descriptors; twice as much after each hidden layer.
+        widths: size of each hidden layer; few pictures hardly teach one.
+        dropout: share dropped of the descriptors, of which there are more than pictures; and after each hidden layer twice as much, at most 0.9.
 
     Returns:
         `keras.Model` from `value, mask, language` to `states` `(batch, 1, dim)` and `mask` `(batch, 1)`.

@@ -278,7 +278,7 @@ def test_augmentation_is_repeatable_and_can_be_gone_on_with(made):
 
 
 def test_pictures_without_pixels_are_not_augmented(dataset):
-    known = {"image": features.Descriptors(**features.learn_descriptors([raw for raw, _ in itertools.islice(dataset.values("train", "image"), 3)], patches=2))}
+    known = {"image": features.Descriptors(**features.learn_descriptors([raw for raw, _ in itertools.islice(dataset.values("train", "image"), 3)], patches=2, fisher=0))}
     languages = features.Language([])
     x = next(iter(batches(dataset, "validation", known, languages, 4, seed=0)))["image"]
     assert x["value"].shape[-1] == 3772 + 9 * 2 and x["value"].dtype == tf.float16

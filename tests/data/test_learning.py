@@ -38,11 +38,11 @@ def test_each_field_gets_its_feature(mixed):
 
 
 def test_pictures_are_described_where_that_is_asked(mixed):
-    feature = learn_features(mixed, ["image"], {"image": {"units": "descriptors", "patches": 3}})[0]["image"]
-    assert type(feature) is features.Descriptors and feature.spec.shape == (3772 + 9 * 3,)
+    feature = learn_features(mixed, ["image"], {"image": {"units": "descriptors", "patches": 3, "fisher": 2}})[0]["image"]
+    assert type(feature) is features.Descriptors and feature.spec.shape == (3772 + 9 * 3 + 2 * 2 * 2 * 66,)
     with pytest.raises(ValueError, match="`units` of image to be pixels or descriptors. Received: units=patches"):
         learn_features(mixed, ["image"], {"image": {"units": "patches"}})
-    with pytest.raises(ValueError, match="no options of image but `patches` with `units: descriptors`. Received: fit, size"):
+    with pytest.raises(ValueError, match="no options of image but `patches` and `fisher` with `units: descriptors`. Received: fit, size"):
         learn_features(mixed, ["image"], {"image": {"units": "descriptors", "size": [8, 8], "fit": "crop"}})
     kinds = learn_features(mixed, ["image"], {"image": {"size": [8, 8], "patches": 3}})[0]["image"].patches
     assert [one.shape for one in kinds] == [(6, 6, 3, 3), (3,)]

@@ -20,11 +20,11 @@ def noise(seed, height=40, width=56):
 
 @pytest.fixture(scope="module")
 def learned():
-    return features.Descriptors(**features.learn_descriptors([encode(noise(seed)) for seed in range(8)], patches=5))
+    return features.Descriptors(**features.learn_descriptors([encode(noise(seed)) for seed in range(8)], patches=5, fisher=3))
 
 
 def test_keeps_its_contract(learned):
-    assert learned.spec.shape == (HISTOGRAMS + 9 * 5,)
+    assert learned.spec.shape == (HISTOGRAMS + 9 * 5 + 2 * 2 * 3 * 66,)
     testing.check_feature(learned, [encode(noise(20)), encode(noise(21, 7, 90), ".jpg")])
 
 
@@ -36,7 +36,7 @@ def test_a_picture_and_its_mirror_image_are_described_alike(learned):
 
 def test_means_and_deviations_are_those_of_the_pictures_that_were_learned_from():
     pictures = [encode(noise(seed) // (1 + seed % 3)) for seed in range(12)]
-    learned = features.Descriptors(**features.learn_descriptors(pictures, patches=3))
+    learned = features.Descriptors(**features.learn_descriptors(pictures, patches=3, fisher=0))
     found = np.stack([learned.featurize(tf.constant(one)).numpy().astype(np.float32) for one in pictures])
     np.testing.assert_allclose(found.mean(axis=0), 0.0, atol=0.01)
     assert np.median(found.std(axis=0)) == pytest.approx(1.0, abs=0.15)
@@ -56,7 +56,7 @@ def test_kinds_that_are_learned_tell_patterns_apart():
     """Of pictures of upright and of lying stripes the kinds of patches of the one are not those of the other."""
     upright = [encode(np.tile((np.arange(48) // width % 2 * 200 + 20)[None, :, None], (48, 1, 3))) for width in (2, 3, 4)]
     lying = [encode(np.tile((np.arange(48) // width % 2 * 200 + 20)[:, None, None], (1, 48, 3))) for width in (2, 3, 4)]
-    learned = features.Descriptors(**features.learn_descriptors(upright + lying, patches=16))
+    learned = features.Descriptors(**features.learn_descriptors(upright + lying, patches=16, fisher=0))
     one, two = (np.stack([learned.featurize(tf.constant(raw)).numpy()[HISTOGRAMS:].astype(np.float32) for raw in some]).mean(axis=0) for some in (upright, lying))
     assert np.corrcoef(one, two)[0, 1] < -0.9
 
@@ -66,10 +66,12 @@ def test_what_cannot_be_learned_from_is_told():
         features.learn_descriptors([encode(noise(0))])
     with pytest.raises(ValueError, match="patches=0"):
         features.learn_descriptors([encode(noise(0))] * 2, patches=0)
+    with pytest.raises(ValueError, match="fisher=-1"):
+        features.learn_descriptors([encode(noise(0))] * 2, fisher=-1)
 
 
 def test_plain_pictures_are_described_too():
-    learned = features.Descriptors(**features.learn_descriptors([encode(np.full((9, 9, 3), grey)) for grey in (0, 100, 200)], patches=4))
+    learned = features.Descriptors(**features.learn_descriptors([encode(np.full((9, 9, 3), grey)) for grey in (0, 100, 200)], patches=4, fisher=2))
     for other in (np.full((1, 1, 3), 255), noise(0)):  # Of which the second has all that none of the others had.
         assert np.abs(learned.featurize(tf.constant(encode(other)))).max() == 10.0
 

@@ -115,7 +115,9 @@ def test_what_cannot_be_is_told(autoencoding, learned):
         autoencoding(("image",), weights={"text": 1.0})
     with pytest.raises(ValueError, match="Received: 'a picture'. Rename the column"):
         tasks.Autoencoding({"a picture": features["image"]}, languages, towers={"a picture": towers.image.cnn}, decoders={"a picture": decoders.image.deconv})
-    described = Descriptors(**learn_descriptors([image.numpy() for image in map(tf.io.encode_png, np.random.default_rng(0).integers(0, 255, (4, 8, 8, 3), np.uint8))], patches=2))
+    described = Descriptors(
+        **learn_descriptors([image.numpy() for image in map(tf.io.encode_png, np.random.default_rng(0).integers(0, 255, (4, 8, 8, 3), np.uint8))], patches=2, fisher=0)
+    )
     with pytest.raises(ValueError, match="Expected pictures as pixels, which can be made again. Received: descriptors of image. Set features.image.units=pixels"):
         tasks.Autoencoding({"image": described}, languages, towers={"image": towers.image.descriptors}, decoders={"image": decoders.image.deconv})
     with pytest.raises(ValueError, match="`variational` and `agreement` of at least 0"):

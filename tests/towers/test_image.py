@@ -58,7 +58,7 @@ def test_patches_that_no_tower_looks_for_are_told():
 
 @pytest.fixture(scope="module")
 def described():
-    return features.Descriptors(**features.learn_descriptors([_png(0), _png(1)], patches=3))
+    return features.Descriptors(**features.learn_descriptors([_png(0), _png(1)], patches=3, fisher=0))
 
 
 @pytest.mark.parametrize("tower", [towers.image.descriptors, functools.partial(towers.image.descriptors, widths=(8, 4), dropout=0.0), towers.image.mlp])
