@@ -10,7 +10,7 @@ DATA is a folder with the tables `umsab`, `emoji`, `mnist`, `fsdd` and `flickr8k
     other_language  what kind of thing an emoji shows, by its name in Galician, Slovak and Danish, with few labels, with and without what learned it in languages like them
     other_modality  the digit in a picture, or in a recording, with few labels, with and without towers that learned without a label to find the one by the other
     other_task      which digit is said in a recording, with few labels, with and without a tower that learned to write down strings of digits; and who is in a photo, with and
-                    without one that learned to find others by their captions
+                    without one that learned to caption others, or to find them by their captions
     shortage        digits of `mnist`, of which half have 300 pictures and half 10, and tweets that are rare in half of the languages: what augmentation, mixing, weights and
                     resampling do
 """
@@ -21,8 +21,8 @@ import random
 import re
 import time
 
+from generation import CAPTIONS, split_of_take, spoken_digits
 from generation import DIGITS as STRINGS
-from generation import split_of_take, spoken_digits
 from representations import ALIGNED, pairs_of_digits
 from retrieval import DESCRIBED
 from sklearn.metrics import f1_score
@@ -177,7 +177,7 @@ def _frozen(field, source, tower):
 
 
 def other_task(data, out, seeds):
-    """Which digit is said, by a tower that learned to write down strings of them; the recordings that are asked are in none. Who is in a photo, by one that found others."""
+    """Which digit is said, by a tower that wrote down strings of them; the recordings that are asked are in none. Who is in a photo, by one that captioned or found others."""
     found, source = collections.defaultdict(list), out / "strings" / "run"
     train(ingest(spoken_digits(data, 0, {"train": 4000, "validation": 200}), out / "strings", "--max-bad", 0.1), source, "generation", 0, {**STRINGS, "options.ctc": 1.0})
     rows = [{key: row[key] for key in ("id", "audio", "label")} | {"split": split_of_take(row)} for row in rows_of(data, "fsdd")]
@@ -185,16 +185,19 @@ def other_task(data, out, seeds):
     keys = _frozen("audio", source, STRINGS["towers.audio"]) | {"options.dim": STRINGS["options"]["dim"]}
     _few(found, dataset, out / "single" / "digits", seeds, keys)
 
-    rows, source, seen = ask_validation(rows_of(data, "flickr8k")), out / "flickr8k" / "described-0", collections.Counter()
-    train(ingest(rows, out / "flickr8k", "--splits", "1,0,0"), source, "alignment", 0, DESCRIBED)
-    labels = {row["id"]: _who(row["text:en"]) for row in rows if row["split"] == "test"}
+    rows, seen = ask_validation(rows_of(data, "flickr8k")), collections.Counter()
+    photos, labels = ingest(rows, out / "flickr8k", "--splits", "1,0,0"), {row["id"]: _who(row["text:en"]) for row in rows if row["split"] == "test"}
     rows = [{"id": row["id"], "image": row["image"], "label": labels[row["id"]]} for row in rows if labels.get(row["id"])]
     random.Random(0).shuffle(rows)
     for row in rows:
         seen[row["label"]] += 1
         row["split"] = "train" if seen[row["label"]] <= 60 else "test"
-    keys = _frozen("image", source, "descriptors") | {"options.dim": DESCRIBED["options"]["dim"]}
-    _few(found, ingest(rows, out / "who", "--splits", "1,0,0"), out / "who" / "who", seeds, keys)
+    dataset = ingest(rows, out / "who", "--splits", "1,0,0")
+    captions = {**CAPTIONS, "training.epochs": 40, "options.routes": ["image->text:en"]}
+    for name, task, keys, tower in (("captioned", "generation", captions, CAPTIONS["towers.image"]), ("found", "alignment", DESCRIBED, "descriptors")):
+        source = out / "flickr8k" / f"{name}-0"
+        train(photos, source, task, 0, keys)
+        _few(found, dataset, out / "who" / f"who, after others were {name}", seeds, _frozen("image", source, tower) | {"options.dim": keys["options"]["dim"]})
     return found
 
 
