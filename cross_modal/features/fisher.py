@@ -137,7 +137,7 @@ _LOOKS = {"gradients": _gradients, "colours": _colours}
 
 def _cells(x):
     """The mean of each cell of all parts, cell by cell, `(batch, parts, parts, 16 * channels)`."""
-    x, step, every = tf.nn.avg_pool2d(x, _CELL, 2, "VALID"), _CELL // 2, _STRIDE // 2
-    last = x.shape[1] - (_CELLS - 1) * step
+    means, step, every = tf.nn.avg_pool2d(x, _CELL, 2, "VALID"), _CELL // 2, _STRIDE // 2
+    last = max(0, means.shape[1] - (_CELLS - 1) * step)
     starts = [step * cell for cell in range(_CELLS)]
-    return tf.concat([x[:, y : y + last : every, x_ : x_ + last : every] for y in starts for x_ in starts], 3)
+    return tf.concat([means[:, top : top + last : every, left : left + last : every] for top in starts for left in starts], 3)
