@@ -81,8 +81,8 @@ def learn_descriptors(pictures, patches=800, fisher=64, seed=0):
     Raises:
         ValueError: if there are fewer than two pictures, no `patches`, or fewer than no Gaussians.
     """
-    if fisher < 0:
-        raise ValueError(f"Expected `fisher` to be a number of Gaussians, or 0 for none. Received: fisher={fisher}")
+    if not isinstance(fisher, int) or fisher < 0:
+        raise ValueError(f"Expected `fisher` to be a number of Gaussians, or 0 for none. Received: fisher={fisher!r}")
     pictures = list(itertools.islice(pictures, _LOOKED_AT))
     known = learn_patches(pictures, patches, seed)
     patches = unpack_patches(**known)

@@ -66,8 +66,9 @@ def test_what_cannot_be_learned_from_is_told():
         features.learn_descriptors([encode(noise(0))])
     with pytest.raises(ValueError, match="patches=0"):
         features.learn_descriptors([encode(noise(0))] * 2, patches=0)
-    with pytest.raises(ValueError, match="fisher=-1"):
-        features.learn_descriptors([encode(noise(0))] * 2, fisher=-1)
+    for fisher in (-1, 1.5, "many"):
+        with pytest.raises(ValueError, match=f"`fisher` to be a number of Gaussians, or 0 for none. Received: fisher={fisher!r}"):
+            features.learn_descriptors([encode(noise(0))] * 2, fisher=fisher)
 
 
 def test_plain_pictures_are_described_too():
