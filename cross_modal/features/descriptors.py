@@ -72,7 +72,7 @@ def learn_descriptors(pictures, patches=800, fisher=64, seed=0):
     Args:
         pictures: iterable of bytes of encoded pictures, of which the first 10,000 are looked at.
         patches: number of kinds.
-        fisher: number of Gaussians of Fisher vectors; 0 for none, which takes half the time.
+        fisher: number of Gaussians of Fisher vectors; 0 for none.
         seed: of what is drawn.
 
     Returns:
@@ -85,12 +85,12 @@ def learn_descriptors(pictures, patches=800, fisher=64, seed=0):
         raise ValueError(f"Expected `fisher` to be a number of Gaussians, or 0 for none. Received: fisher={fisher!r}")
     pictures = list(itertools.islice(pictures, _LOOKED_AT))
     known = learn_patches(pictures, patches, seed)
-    patches = unpack_patches(**known)
+    kinds = unpack_patches(**known)
     if fisher:
         some = pictures[:: math.ceil(len(pictures) / _TAKEN_APART)]
         known["fisher"] = {kind: learn_fisher(some, lambda raw: _stretched(decode_picture(raw), _SIDE), kind, fisher, seed) for kind in KINDS}
     mixtures = {kind: unpack_fisher(learned) for kind, learned in known.get("fisher", {}).items()}
-    describe = tf.function(lambda raw: _described(decode_picture(raw), *patches, mixtures), input_signature=[tf.TensorSpec((), tf.string)])
+    describe = tf.function(lambda raw: _described(decode_picture(raw), *kinds, mixtures), input_signature=[tf.TensorSpec((), tf.string)])
     described = np.stack([describe(tf.constant(raw)) for raw in pictures[:: math.ceil(len(pictures) / _MEASURED)]])
     return {**known, "means": packed(described.mean(axis=0), "<f4"), "deviations": packed(described.std(axis=0) + 1e-3, "<f4")}
 

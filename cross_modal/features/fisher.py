@@ -72,7 +72,7 @@ def fisher_vectors(x, kind, projection, offsets, means, variances, shares):
         projection: as `unpack_fisher` returns it, as the others.
 
     Returns:
-        float32 `(batch, 2 * parts * 66)`, roots with the sign of what they are of: of each Gaussian the directions of its mean, then of each its variance.
+        float32 `(batch, 2 * parts * 66)`, roots with the sign of what they are of: the directions of the means of all Gaussians, then those of their variances.
 
     Source:
         Perronnin, Sánchez and Mensink (2010), "Improving the Fisher Kernel for Large-Scale Image Classification", sections 2 and 3.2.
