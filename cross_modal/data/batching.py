@@ -244,7 +244,7 @@ def _augmented(items, features, augment, modality_dropout, sources, mixup, seed)
         batch = dict(batch)
         for place, name in enumerate(inputs):
             own = tf.stack([tf.constant(seed, tf.int64), step * 2 * len(features) + place])
-            batch[name] = _changed(batch[name], features[name].kind, augment.get(name) or {}, own)
+            batch[name] = _changed(batch[name], features[name], augment.get(name) or {}, own)
         own = tf.stack([tf.constant(seed, tf.int64), step * 2 * len(features) + len(features)])
         if modality_dropout:
             masks = augmenting.drop_modalities({name: batch[name]["mask"] for name in (inputs if sources is None else sources)}, own, modality_dropout)
@@ -256,8 +256,9 @@ def _augmented(items, features, augment, modality_dropout, sources, mixup, seed)
     return items.enumerate().map(change, num_parallel_calls=_CORES)
 
 
-def _changed(field, kind, options, seed):
+def _changed(field, feature, options, seed):
     """Changes the views of a field, views and items as one axis."""
+    kind = feature.kind
     function = {"image": augmenting.image, "audio": augmenting.spectrogram, "text": augmenting.text}[kind]
     options = augmenting.chosen(function, options)
     if not options:
@@ -266,7 +267,8 @@ def _changed(field, kind, options, seed):
     if kind == "image":
         value = augmenting.image(value, seed, **options)
     elif kind == "audio":
-        value = augmenting.spectrogram(value, mask, seed, **options)
+        bands = getattr(feature, "bands", value.shape[2])  # What else a frame holds is no band.
+        value = tf.concat([augmenting.spectrogram(value[:, :, :bands], mask, seed, **options), value[:, :, bands:]], 2)
     else:
         value, mask = augmenting.text(value, mask, seed, **options)
     return {**field, "value": _unfolded(value, field["value"]), "mask": _unfolded(mask, field["mask"])}

@@ -22,43 +22,65 @@ class Audio(Feature):
     to 1e-4. Then its mean over time is taken out and it is divided by its standard deviation, so that loudness and microphone do not matter.
 
     Args:
-        bins: number of mel bands.
+        bins: number of values of a frame: mel bands, and with `steps` one that says how long the recording was.
         hop_ms: milliseconds between frames.
         window_ms: milliseconds of one Hann window.
         seconds: longest sound kept, in seconds; the rest is cut off.
         range_db: with a number, such as 40, values are from 0, for what is so many decibels below the loudest band of the recording, or more, to 1, for that band, in place of the
             normalised ones. The hum of one room is then as silent as that of another, and a single word keeps its own mean, which says what vowel it has: for short recordings
             of speakers that were never heard, with `gain` and `warp` of `augment.spectrogram`.
+        trim_db: with a number, such as 20, what is more quiet than the loudest frame by so many decibels is cut off at both ends.
+        steps: with a number, such as 32, frames that every recording is squeezed or stretched to, so that a word said slowly is as long as one said fast: for single words, with
+            `trim_db`. The last value of each frame then is one more than the natural logarithm of the seconds that were kept.
 
     Returns:
-        `featurize` returns float32 `(time, bins)`, one frame each `hop_ms`. Raises `tf.errors.InvalidArgumentError` for bytes that are no WAV.
+        `featurize` returns float32 `(time, bins)`, one frame each `hop_ms`, or `steps` of them. Raises `tf.errors.InvalidArgumentError` for bytes that are no WAV.
     """
 
     kind = "audio"
 
-    def __init__(self, bins=80, hop_ms=10, window_ms=25, seconds=30, range_db=None):
+    def __init__(self, bins=80, hop_ms=10, window_ms=25, seconds=30, range_db=None, trim_db=None, steps=None):
         super().__init__(name="audio")
         if not 0 < hop_ms <= window_ms:
             raise ValueError(f"Expected 0 < hop_ms <= window_ms. Received: hop_ms={hop_ms}, window_ms={window_ms}")
-        if range_db is not None and range_db <= 0:
-            raise ValueError(f"Expected `range_db` above 0. Received: range_db={range_db}")
-        self.bins, self.hop_ms, self.window_ms, self.seconds, self.range_db = bins, hop_ms, window_ms, seconds, range_db
+        for name, value in (("range_db", range_db), ("trim_db", trim_db)):
+            if value is not None and value <= 0:
+                raise ValueError(f"Expected `{name}` above 0. Received: {name}={value}")
+        if steps is not None and not (isinstance(steps, int) and steps > 0):
+            raise ValueError(f"Expected `steps` to be a whole number above 0. Received: steps={steps}")
+        if bins < 1 + bool(steps):
+            raise ValueError(f"Expected `bins` to be at least {1 + bool(steps)}. Received: bins={bins}")
+        self.bins, self.hop_ms, self.window_ms, self.seconds, self.range_db, self.trim_db, self.steps = bins, hop_ms, window_ms, seconds, range_db, trim_db, steps
         self.spec = tf.TensorSpec((None, bins), tf.float32)
 
     @property
     def frames(self):
         """Frames of the longest sound that is kept."""
+        if self.steps:
+            return self.steps
         return 1 + int(self.seconds * SAMPLE_RATE) // round(SAMPLE_RATE * self.hop_ms / 1000)
+
+    @property
+    def bands(self):
+        """Values of a frame that are mel bands."""
+        return self.bins - bool(self.steps)
 
     def featurize(self, raw):
         samples = decode_wav(raw, self.seconds)
+        if self.range_db is not None:
+            samples /= tf.maximum(tf.reduce_max(tf.abs(samples)), 1e-4)
+        frames = log_mel(samples, self.bands, self.hop_ms, self.window_ms)
+        if self.trim_db is not None:
+            frames = trimmed(frames, self.trim_db)
+        seconds = tf.cast(tf.shape(frames)[0], tf.float32) * (self.hop_ms / 1000)
+        if self.steps:
+            frames = tf.ensure_shape(_stretched(frames, self.steps), [self.steps, self.bands])
         if self.range_db is None:
-            frames = log_mel(samples, self.bins, self.hop_ms, self.window_ms)
             frames -= tf.reduce_mean(frames, 0, keepdims=True)
-            return frames / (tf.math.reduce_std(frames) + 1e-3)
-        loud = samples / tf.maximum(tf.reduce_max(tf.abs(samples)), 1e-4)
-        frames = log_mel(loud, self.bins, self.hop_ms, self.window_ms)
-        return tf.maximum(1.0 + (frames - tf.reduce_max(frames)) * (10.0 / math.log(10.0) / self.range_db), 0.0)
+            frames /= tf.math.reduce_std(frames) + 1e-3
+        else:
+            frames = tf.maximum(1.0 + (frames - tf.reduce_max(frames)) * (10.0 / math.log(10.0) / self.range_db), 0.0)
+        return tf.concat([frames, tf.fill([self.steps, 1], 1.0 + tf.math.log(seconds))], 1) if self.steps else frames
 
     def sound(self, frames):
         """Makes a recording that sounds like a spectrogram (Griffin-Lim, by librosa).
@@ -78,7 +100,11 @@ class Audio(Feature):
         if self.range_db is None:
             raise ValueError("Expected `range_db` of the audio feature, such as 60, for spectrograms that can be heard. Received: none, and so no mean of a band")
         width, hop = (round(SAMPLE_RATE * one / 1000) for one in (self.window_ms, self.hop_ms))
-        frames = np.clip(np.asarray(frames, np.float32), 0.0, 1.0)
+        frames = np.asarray(frames, np.float32)
+        if self.steps and len(frames):
+            seconds = math.exp(min(frames[:, -1].mean() - 1.0, math.log(self.seconds)))
+            frames = _stretched(frames, max(1, round(seconds * 1000 / self.hop_ms))).numpy()
+        frames = np.clip(frames[:, : self.bands], 0.0, 1.0)
         power = np.where(frames > 0, 10.0 ** ((frames - 1.0) * self.range_db / 10.0), 0.0)
         power = np.pad(power, [(0, max(0, 64 - len(power))), (0, 0)])  # Of a few frames alone there is no phase to be found.
         options = {"n_fft": 2 ** math.ceil(math.log2(width)), "hop_length": hop, "win_length": width, "n_iter": 16}
@@ -87,7 +113,27 @@ class Audio(Feature):
         return (samples / max(1e-6, np.abs(samples).max(initial=0.0)) * 0.9).astype(np.float32)
 
     def config(self):
-        return {"bins": self.bins, "hop_ms": self.hop_ms, "window_ms": self.window_ms, "seconds": self.seconds, "range_db": self.range_db}
+        shape = {"bins": self.bins, "hop_ms": self.hop_ms, "window_ms": self.window_ms, "seconds": self.seconds}
+        return shape | {"range_db": self.range_db, "trim_db": self.trim_db, "steps": self.steps}
+
+
+def _stretched(frames, count):
+    return tf.image.resize(frames[:, :, None], [count, frames.shape[1]], antialias=True)[:, :, 0]
+
+
+def trimmed(frames, range_db):
+    """Cuts off what is quiet at both ends of a log-mel spectrogram.
+
+    Args:
+        frames: float32 `(time, bins)`, natural logarithms.
+        range_db: by how many decibels the first and the last frame that are kept may be quieter than the loudest one.
+
+    Returns:
+        float32 `(time, bins)`, of one frame at least.
+    """
+    level = tf.reduce_logsumexp(frames, 1) * (10.0 / math.log(10.0))
+    kept = tf.where(level >= tf.reduce_max(level) - range_db)[:, 0]
+    return frames[kept[0] : kept[-1] + 1]
 
 
 def decode_wav(raw, seconds=30):

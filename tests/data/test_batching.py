@@ -381,6 +381,15 @@ def test_recordings_are_changed_before_they_are_featurized(spoken, cache):
     assert (lengths[1][0][np.argsort(first[0]["id"])] != lengths[1][1][np.argsort(first[1]["id"])]).any(), "each time in another way"
 
 
+def test_how_long_a_recording_was_is_no_band_to_be_moved_or_hidden(spoken):
+    dataset, found, languages = spoken
+    made = dataset, {**found, "audio": features.Audio(bins=9, range_db=40, steps=10)}, languages
+    options = {"size": 6, "draws": {"audio": 1, "text": 1}, "seed": 2}
+    plain, changed = (taken(1, listed(made, **options, **more))[0]["audio"] for more in ({}, {"augment": {"audio": {"warp": 0.5, "gain": 0.3, "bin_mask": 0.9, "time_mask": 0.9}}}))
+    np.testing.assert_array_equal(changed["value"][..., 8], plain["value"][..., 8])
+    assert plain["value"][..., 8].any() and (changed["value"][..., :8] != plain["value"][..., :8]).any()
+
+
 @pytest.mark.parametrize("cache", [True, False])
 def test_a_language_that_is_drawn_first_is_there_wherever_an_item_has_it(made, cache):
     _, _, languages = made

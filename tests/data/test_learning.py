@@ -66,7 +66,7 @@ def test_options_reach_the_features(mixed):
     options = {"image": {"size": (5, 7), "channels": 1}, "audio": {"bins": 12, "hop_ms": 20}, "text": {"vocab_size": 300, "length": 3}}
     found, _ = learn_features(mixed, options=options)
     assert found["image"].spec.shape == (5, 7, 1)
-    assert found["audio"].config() == {"bins": 12, "hop_ms": 20, "window_ms": 25, "seconds": 30, "range_db": None}
+    assert found["audio"].config() == {"bins": 12, "hop_ms": 20, "window_ms": 25, "seconds": 30, "range_db": None, "trim_db": None, "steps": None}
     assert found["text"].length == 3 and found["text"].vocab_size <= 300
     assert options["text"] == {"vocab_size": 300, "length": 3}  # It is the caller's.
 

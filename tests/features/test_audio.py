@@ -39,7 +39,9 @@ def resampled(samples, rate):
 
 
 def test_audio_keeps_its_contract():
-    testing.check_feature(features.Audio(bins=20), [wav(noise(4000)), wav(sine(440, 44_100, 0.2), 44_100), wav(np.stack([noise(3000), sine(300)[:3000]], 1), 8000)])
+    sounds = [wav(noise(4000)), wav(sine(440, 44_100, 0.2), 44_100), wav(np.stack([noise(3000), sine(300)[:3000]], 1), 8000)]
+    for options in ({}, {"range_db": 40, "trim_db": 20}, {"trim_db": 20, "steps": 12}):
+        testing.check_feature(features.Audio(bins=20, **options), sounds)
 
 
 @pytest.mark.parametrize("bins, hop_ms, window_ms, size", [(80, 10, 25, 512), (40, 20, 32, 512), (16, 25, 64, 1024)])
@@ -160,6 +162,55 @@ def test_a_soft_recording_in_a_humming_room_is_as_a_loud_one_elsewhere():
     assert np.isfinite(ranged.featurize(wav(np.zeros(4000)))).all()
     with pytest.raises(ValueError, match="Received: range_db=0"):
         audio.Audio(range_db=0)
+
+
+def test_what_is_quiet_at_both_ends_is_cut_off():
+    """0.3 s of a tone with a pause, between a hum 30 dB below it: what is kept begins and ends with the tone, the pause stays."""
+    hum, said = sine(500, seconds=0.5, loudness=0.01), np.concatenate([sine(500, seconds=0.1), np.zeros(1600, np.float32), sine(500, seconds=0.1)])
+    sound = wav(np.concatenate([hum, said, hum]))
+    for limit, frames in ((20, 30), (40, 130)):
+        for bounds in ({}, {"range_db": 60}):
+            assert abs(features.Audio(bins=20, trim_db=limit, **bounds).featurize(sound).shape[0] - frames) <= 3
+    frames = audio.log_mel(tf.constant(np.concatenate([hum, said, hum])), 20, 10, 25)
+    kept = audio.trimmed(frames, 20).numpy()
+    assert any(np.array_equal(kept, frames[start : start + len(kept)]) for start in range(48, 52))
+    assert features.Audio(bins=20, trim_db=20).featurize(wav(np.zeros(4000))).shape[0] == 26  # All is as loud as the loudest.
+
+
+def test_words_said_slowly_and_fast_are_as_long():
+    """A tone that rises from 300 to 2,000 Hz within 0.3 s and within 0.6 s, half a second of silence before each."""
+    rising = [librosa.chirp(fmin=300, fmax=2000, sr=16_000, duration=seconds).astype(np.float32) * 0.5 for seconds in (0.3, 0.6)]
+    feature = features.Audio(bins=21, range_db=40, trim_db=20, steps=16)
+    fast, slow = (feature.featurize(wav(np.concatenate([np.zeros(8000, np.float32), one]))).numpy() for one in rising)
+    assert fast.shape == slow.shape == (16, 21) and np.abs(fast - slow)[:, :20].mean() < 0.04
+    assert np.abs(fast - fast[::-1])[:, :20].mean() > 0.2  # What comes first stays first.
+    for one, seconds in ((fast, 0.3), (slow, 0.6)):
+        assert (one[:, 20] == one[0, 20]).all() and np.exp(one[0, 20] - 1.0) == pytest.approx(seconds, abs=0.03)
+        assert len(feature.sound(one)) / 16_000 == pytest.approx(seconds, abs=0.03)
+
+
+def test_next_to_nothing_is_stretched_too():
+    feature = features.Audio(bins=21, steps=16)
+    assert feature.frames == 16 and feature.bands == 20
+    for samples in (0, 1, 160, 40_000):
+        out = feature.featurize(wav(noise(samples))).numpy()
+        assert out.shape == (16, 21) and np.isfinite(out).all()
+    np.testing.assert_allclose(out[:, :20].mean(0), 0.0, atol=1e-5)
+    assert out[0, 20] == pytest.approx(1.0 + np.log(251 * 0.01))
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"trim_db": 0}, "Expected `trim_db` above 0. Received: trim_db=0"),
+        ({"steps": 0}, "Received: steps=0"),
+        ({"steps": 2.5}, "Received: steps=2.5"),
+        ({"bins": 1, "steps": 4}, "`bins` to be at least 2"),
+    ],
+)
+def test_trim_steps_and_bins_have_to_be_above_0(options, said):
+    with pytest.raises(ValueError, match=said):
+        features.Audio(**options)
 
 
 def test_one_frame_each_hop():
