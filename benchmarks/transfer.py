@@ -1,8 +1,8 @@
 """What does a model gain from what was learned in another language, modality or task?
 
-    python benchmarks/transfer.py DATA umsab folds languages other_language other_modality other_task shortage [--seeds 3] [--out saved_models/transfer]
+    python benchmarks/transfer.py DATA umsab folds languages other_language other_modality other_task after_questions shortage [--seeds 3] [--out saved_models/transfer]
 
-DATA is a folder with the tables `umsab`, `emoji`, `mnist`, `fsdd` and `flickr8k`. What is asked is never trained on. Runs that are there are not trained again.
+DATA is a folder with the tables `umsab`, `emoji`, `mnist`, `fsdd`, `flickr8k` and `easy_vqa`. What is asked is never trained on. Runs that are there are not trained again.
 
     umsab           how tweets in eight languages feel, by models of n-grams, with weights and without, and of subwords, beside a linear one; asked is the validation part
     folds           the same by n-grams and the linear one, all tweets asked in five folds, so that less is left to chance
@@ -11,6 +11,7 @@ DATA is a folder with the tables `umsab`, `emoji`, `mnist`, `fsdd` and `flickr8k
     other_modality  the digit in a picture, or in a recording, with few labels, with and without towers that learned without a label to find the one by the other
     other_task      which digit is said in a recording, with few labels, with and without a tower that learned to write down strings of digits; and who is in a photo, with and
                     without one that learned to caption others, or to find them by their captions
+    after_questions which shape is in a picture, with few labels, with and without a tower that learned to answer questions about others
     shortage        digits of `mnist`, of which half have 300 pictures and half 10, and tweets that are rare in half of the languages: what augmentation, mixing, weights and
                     resampling do
 """
@@ -23,6 +24,7 @@ import time
 
 from generation import CAPTIONS, split_of_take, spoken_digits
 from generation import DIGITS as STRINGS
+from questions import EASY_VQA
 from representations import ALIGNED, pairs_of_digits
 from retrieval import DESCRIBED
 from sklearn.metrics import f1_score
@@ -54,6 +56,7 @@ NAMES = {
 }
 FEW = {"training.epochs": 10, "training.steps_per_epoch": 20, "training.batch_size": 64, "training.learning_rate": 2e-3, "training.ema": 0.98}
 DIGITS = {"features": {"image": {"channels": 1}, "label": {}}, "training": {"epochs": 8, "steps_per_epoch": 40, "batch_size": 64, "learning_rate": 2e-3, "ema": 0.98}}
+SHAPES = "circle", "rectangle", "triangle"
 WHO = {
     "dog": {"dog", "dogs", "puppy", "puppies"},
     "child": {"boy", "boys", "girl", "girls", "child", "children", "kid", "kids", "baby", "toddler"},
@@ -201,6 +204,21 @@ def other_task(data, out, seeds):
     return found
 
 
+def after_questions(data, out, seeds):
+    """Which shape is in a picture, by a tower that answered questions about others."""
+    found, rows = collections.defaultdict(list), rows_of(data, "easy_vqa")
+    numbers = sorted({row["group"] for row in rows})
+    random.Random(0).shuffle(numbers)
+    asked, learned = set(numbers[:600]), set(numbers[600:1000])
+    shapes = {row["group"]: row for row in rows if row["group"] in asked | learned and row["answer:en"] in SHAPES}
+    source, keys = out / "questions" / "run", {**EASY_VQA, "training": {**EASY_VQA["training"], "epochs": 4}}
+    train(ingest([row for row in rows if row["group"] not in shapes], out / "questions", "--field", "answer=label"), source, "question_answering", 0, keys)
+    rows = [{"id": name, "image": row["image"], "label": row["answer:en"], "split": "test" if name in asked else "train"} for name, row in sorted(shapes.items())]
+    dataset = ingest(rows, out / "shapes", "--splits", "1,0,0")
+    _few(found, dataset, out / "shapes" / "shapes", seeds, _frozen("image", source, "cnn") | {"options.dim": keys["options.dim"]})
+    return found
+
+
 def _who(captions):
     """Who is in a photo of which three captions or more name one kind and none another; None for other photos."""
     words = [set(re.findall("[a-z]+", caption.lower())) for caption in captions]
@@ -259,4 +277,4 @@ def _plain(name):
 
 
 if __name__ == "__main__":
-    main(__doc__, {function.__name__: function for function in (umsab, folds, languages, other_language, other_modality, other_task, shortage)}, "transfer", 3)
+    main(__doc__, {function.__name__: function for function in (umsab, folds, languages, other_language, other_modality, other_task, after_questions, shortage)}, "transfer", 3)
