@@ -22,6 +22,7 @@ from cross_modal.features import (
     learn_subwords,
     mark_language,
     weigh_ngrams,
+    weigh_ngrams_by_idf,
 )
 from cross_modal.features.label import UNDETERMINED
 
@@ -38,10 +39,10 @@ def learn_features(dataset, fields=None, options=()):
         options: dict of field to a dict of the keyword arguments of its feature. A picture's `size` is else near the median height and width, a multiple of 8, at most 64, and
             its `channels` are 1 where the first 100 pictures are all grey; `patches` is a number of kinds of patches to learn, for the tower `resnet` with `descriptors`; with
             `units: descriptors` it is a `Descriptors`, of as many `patches` and Gaussians, `fisher`, as are given, else 800 and 64. For text also `vocab_size` and `units`, of
-            which `ngrams` makes an `NGrams`, weighed by the label `weigh_by` if it is given, and with `by_language` also of what is each language's own; `stop_words` may be a
-            list of languages, or True for those of the field, whose usual words are taken; or `like`, another field of texts, to have the same subwords, which are then learned
-            of both, and be cleaned alike. With `known`, a `Feature` of an earlier run is taken as it is, but for what else is given; of texts that may be `extend`, most subwords
-            to be added for these texts, see `extend_subwords`.
+            which `ngrams` makes an `NGrams`, weighed by the label `weigh_by` if it is given or, with `idf`, the more the fewer texts have it, and with `by_language` also of what
+            is each language's own; `stop_words` may be a list of languages, or True for those of the field, whose usual words are taken; or `like`, another field of texts, to
+            have the same subwords, which are then learned of both, and be cleaned alike. With `known`, a `Feature` of an earlier run is taken as it is, but for what else is
+            given; of texts that may be `extend`, most subwords to be added for these texts, see `extend_subwords`.
             `kind` there is a subclass of `Feature` to take instead of the usual one.
 
     Returns:
@@ -61,7 +62,7 @@ def learn_features(dataset, fields=None, options=()):
         if other not in fields or other in like or {dataset.fields[one].kind for one in (name, other)} != {"text"} or set(options[name]) - {"length"}:
             raise ValueError(f"Expected `like` of {name} to be a field of texts with options of its own, and nothing but `length` beside it. Received: like={other}")
     features = {name: _feature(dataset, name, options.get(name, {}), [one for one in like if like[one] == name]) for name in fields if name not in like}
-    features |= {name: Text(**{**features[other].config(), **options[name]}) for name, other in like.items()}
+    features |= {name: type(features[other])(**{**features[other].config(), **options[name]}) for name, other in like.items()}
     features = {name: features[name] for name in fields}
     return features, Language(sorted({tag for name in fields for tag in dataset.fields[name].languages}))
 
@@ -101,17 +102,20 @@ def _feature(dataset, name, options, others=()):
 
 
 def _ngrams(dataset, name, cleaner, values, wanted, options):
-    label, by_language = options.pop("weigh_by", None), options.pop("by_language", False)
+    label, by_language, idf = options.pop("weigh_by", None), options.pop("by_language", False), options.pop("idf", False)
+    if idf and label is not None:
+        raise ValueError(f"Expected n-grams of {name} to be weighed by a label or by their inverse document frequency. Received: weigh_by={label}, idf={idf}")
     if by_language and not dataset.fields[name].languages:
         raise ValueError(f"Expected {name} to be in languages that are named, such as {name}:en, for `by_language`. Received: none")
 
     def clean(raw, language):
         return mark_language(cleaner(raw, language), language if by_language else tf.zeros_like(language))
 
-    feature = NGrams(**learn_ngrams(_cleaned(clean, values), wanted.get("vocab_size")), weigh_by=label, **options)
     if label is not None:
         dataset.check_label(label)
-    return learn_labels({name: feature}, dataset)[name]
+    found = learn_ngrams(_cleaned(clean, values), wanted.get("vocab_size"))
+    weights = weigh_ngrams_by_idf(found, _cleaned(clean, dataset.values("train", name))) if idf else None
+    return learn_labels({name: NGrams(**found, weights=weights, weigh_by=label, **options)}, dataset)[name]
 
 
 def learn_labels(features, dataset):

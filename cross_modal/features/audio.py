@@ -35,6 +35,9 @@ class Audio(Feature):
 
     Returns:
         `featurize` returns float32 `(time, bins)`, one frame each `hop_ms`, or `steps` of them. Raises `tf.errors.InvalidArgumentError` for bytes that are no WAV.
+
+    Source:
+        Rabiner and Juang (1993), "Fundamentals of Speech Recognition", section 4.7, for linear time normalisation, which is what `steps` does.
     """
 
     kind = "audio"
@@ -46,7 +49,7 @@ class Audio(Feature):
         for name, value in (("range_db", range_db), ("trim_db", trim_db)):
             if value is not None and value <= 0:
                 raise ValueError(f"Expected `{name}` above 0. Received: {name}={value}")
-        if steps is not None and not (isinstance(steps, int) and steps > 0):
+        if steps is not None and not (type(steps) is int and steps > 0):
             raise ValueError(f"Expected `steps` to be a whole number above 0. Received: steps={steps}")
         if bins < 1 + bool(steps):
             raise ValueError(f"Expected `bins` to be at least {1 + bool(steps)}. Received: bins={bins}")

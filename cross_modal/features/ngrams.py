@@ -144,11 +144,11 @@ def weigh_ngrams(known, texts, labels):
     Source:
         Wang and Manning (2012), "Baselines and Bigrams", equation 1; the largest of all labels in place of one of two.
     """
-    tables, names, pairs = [unpacked(known[part], "<i8") for part in _PARTS], {}, zip(texts, labels)
-    own = scipy.sparse.csr_matrix((0, sum(map(len, tables))))  # (labels, n-grams)
+    names, pairs = {}, zip(texts, labels)
+    own = scipy.sparse.csr_matrix((0, _count(known)))  # (labels, n-grams)
     while some := list(itertools.islice(pairs, 1024)):
         chunk, owners = zip(*some)
-        seen = scipy.sparse.hstack([_looked_up(table, hashes) for table, hashes in zip(tables, _hashes(tf.constant(chunk)))]).tocsr()  # (texts, n-grams)
+        seen = _found(known, chunk)
         has = [(names.setdefault(name, len(names)), place) for place, one in enumerate(owners) for name in sorted(one)]
         has = scipy.sparse.csr_matrix((np.ones(len(has)), np.array(has, int).reshape(-1, 2).T), (len(names), len(chunk)))
         own.resize((len(names), own.shape[1]))
@@ -160,7 +160,42 @@ def weigh_ngrams(known, texts, labels):
     shares = [np.log(seen + 1.0) - np.log(whole + own.shape[1]) for seen, whole in ((own.data, sums[own.row]), (total[own.col] - own.data, total.sum() - sums[own.row]))]
     weights = np.zeros(own.shape[1])
     np.maximum.at(weights, own.col, shares[0] - shares[1])
+    return _as_weights(weights)
+
+
+def weigh_ngrams_by_idf(known, texts):
+    """Says how much each n-gram counts: the more, the fewer texts it is in, of whatever label.
+
+    The weight is the inverse document frequency as scikit-learn has it, `1 + ln((1 + texts) / (1 + texts that have it))`. The mean of the squares of all is one.
+
+    Args:
+        known: dict that `learn_ngrams` returned.
+        texts: iterable of strings, of the training split alone, with a mark or without as those; of empty ones nothing is counted.
+
+    Returns:
+        `weights` of `NGrams`.
+
+    Source:
+        Spärck Jones (1972), "A Statistical Interpretation of Term Specificity and Its Application in Retrieval".
+    """
+    texts, counts, total = (text for text in texts if text.strip()), np.zeros(_count(known)), 0
+    while some := list(itertools.islice(texts, 1024)):
+        counts, total = counts + np.asarray(_found(known, some).sum(axis=0)).ravel(), total + len(some)
+    return _as_weights(1.0 + np.log((1.0 + total) / (1.0 + counts)))
+
+
+def _as_weights(weights):
     return packed(weights / max(np.sqrt(np.mean(weights**2)), 1e-6), "<f4")
+
+
+def _count(known):
+    return sum(len(unpacked(known[part], "<i8")) for part in _PARTS)
+
+
+def _found(known, texts):
+    """Which n-grams are in texts: a sparse matrix of ones, `(texts, n-grams)`."""
+    tables = (unpacked(known[part], "<i8") for part in _PARTS)
+    return scipy.sparse.hstack([_looked_up(table, hashes) for table, hashes in zip(tables, _hashes(tf.constant(texts)))]).tocsr()
 
 
 def _looked_up(table, hashes):

@@ -161,6 +161,10 @@ def test_n_grams_are_weighed_by_a_label_beside_them(tmp_path):
     assert both.firsts[:3] == feature.firsts[:3] and both.config()["words"] == found["words"] and both.vocab_size > feature.vocab_size  # "good" of English, "good" of German.
     with pytest.raises(ValueError, match="Expected a label of the dataset: mood. Received: text"):
         learn_features(dataset, ["text"], {"text": {"units": "ngrams", "weigh_by": "text"}})
+    idf = learn_features(dataset, ["text"], {"text": {"units": "ngrams", "idf": True}})[0]["text"]
+    assert idf.config() == features.NGrams(**found, weights=features.weigh_ngrams_by_idf(found, [text + mark for text in texts for mark in ("", "!")])).config()
+    with pytest.raises(ValueError, match="n-grams of text to be weighed by a label or by their inverse document frequency. Received: weigh_by=mood, idf=True"):
+        learn_features(dataset, ["text"], {"text": {"units": "ngrams", "weigh_by": "mood", "idf": True}})
 
 
 def test_languages_that_nobody_named_have_no_n_grams_of_their_own(tmp_path):
@@ -196,3 +200,18 @@ def test_stop_words_of_texts_without_a_language(tmp_path):
     assert found["text"].clean(tf.constant(["The dog is 3", "the dog"]), tf.constant(["", "und"])).numpy().tolist() == [b"dog 3", b"dog"]
     with pytest.raises(ValueError, match="Expected text to be in languages that are named"):
         learn_features(dataset, ["text"], {"text": {"stop_words": True}})
+
+
+@pytest.mark.parametrize("units", ["characters", "ngrams"])
+def test_texts_are_read_like_those_of_another_field(tmp_path, units):
+    rows = [{"one:en": f"a cat {number % 2}", "other:en": "a fox", "split": "train"} for number in range(4)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    dataset = ingest(tmp_path / "t.jsonl", tmp_path / "d", {"one": "text", "other": "text"}, progress=False, fractions=(1, 0, 0))
+    found, _ = learn_features(dataset, options={"one": {"units": units, "length": 40}, "other": {"like": "one", "length": 9}})
+    assert found["other"].config() == {**found["one"].config(), "length": 9} and list(found) == ["one", "other"]
+    for text in ("cat", "fox"):  # What stands in either field is known.
+        ids = found["one"].featurize(tf.constant(text)).numpy().tolist()
+        assert len(set(ids)) > 2 and found["other"].featurize(tf.constant(text)).numpy().tolist() == ids[:9]
+    for wanted in ({"like": "other"}, {"like": "nothing"}, {"like": "one", "units": "bytes"}):
+        with pytest.raises(ValueError, match=f"Expected `like` of other to be a field of texts.*Received: like={wanted['like']}"):
+            learn_features(dataset, options={"other": wanted})

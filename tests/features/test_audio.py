@@ -205,6 +205,7 @@ def test_next_to_nothing_is_stretched_too():
         ({"trim_db": 0}, "Expected `trim_db` above 0. Received: trim_db=0"),
         ({"steps": 0}, "Received: steps=0"),
         ({"steps": 2.5}, "Received: steps=2.5"),
+        ({"steps": True}, "Received: steps=True"),
         ({"bins": 1, "steps": 4}, "`bins` to be at least 2"),
     ],
 )
