@@ -72,7 +72,7 @@ def check_absent(config, key, task):
 def check_keys(given, known, place):
     unknown = [key for key in given if key not in known]
     if unknown:
-        raise ConfigError(f"{place}: expected keys among {', '.join(known)}. Received: {', '.join(map(str, unknown))}")
+        raise ConfigError(f"{place}: expected {'keys among ' + ', '.join(known) if known else 'no keys'}. Received: {', '.join(map(str, unknown))}")
 
 
 def filled(function, given, place, reserved):

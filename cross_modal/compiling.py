@@ -22,7 +22,7 @@ def precision_for(wanted):
     if wanted == "auto":
         return "mixed_bfloat16" if _computes_bfloat16() else "float32"
     if wanted == "mixed_bfloat16" and not _computes_bfloat16():
-        print("mixed_bfloat16: this device has no instructions for it; convolutions may take ten times as long as in float32. precision=auto takes what is fast.", flush=True)
+        print("mixed_bfloat16: this device has no instructions for it; convolutions may take much longer than in float32. precision=auto takes what is fast.", flush=True)
     return wanted
 
 

@@ -28,7 +28,8 @@ _INPUTS = tuple(_TOWERS)
 _UNORDERED = "ngrams", "descriptors"  # Units of a feature that have a tower of their own, of the same name.
 _MODULES = {"fusion": (fusion, "concat"), "decoder": (decoders.text, "transformer")}  # And the part that is taken where a task of the user's names none of it.
 _RESERVED = {"features", "languages", *_FIELDS, *_MODULES}  # Of the arguments of a task those that are no options.
-_SWITCHES = "fold_case", "punctuation", "romanize", "by_language"  # Of a feature of texts.
+_SWITCHES = "fold_case", "punctuation", "romanize", "by_language", "idf"  # Of a feature of texts.
+_OTHERS = "*"  # Among features: those that are read where none is chosen.
 _BOOL = "tag:yaml.org,2002:bool"
 
 
@@ -83,7 +84,7 @@ def parse_value(text):
 
 
 def set_keys(config, assignments):
-    """Sets keys of a configuration.
+    """Sets keys of a configuration. `features=` and `features.FIELD=` choose what is read, `features.FIELD.KEY=` alone leaves that as it is.
 
     Args:
         config: dict, left as it is.
@@ -96,11 +97,16 @@ def set_keys(config, assignments):
         ConfigError: if an assignment has no `=`, goes through a value that has no keys, or is no YAML.
     """
     config = copy.deepcopy(config)
+    named = [path for path in (one.partition("=")[0].split(".") for one in assignments) if path[0] == "features"]
+    if named and not config.get("features") and all(len(path) > 2 for path in named):
+        config["features"] = {_OTHERS: {}}
     for assignment in assignments:
         path, equals, value = assignment.partition("=")
         if not equals:
             raise ConfigError(f"Expected key=value, such as training.epochs=20. Received: {assignment!r}")
         *outer, last = path.split(".")
+        if outer[:1] == ["features"] and "features" in config:
+            config["features"] = _by_field(config["features"])
         place = config
         for key in outer:
             place = place.setdefault(key, {})
@@ -111,7 +117,9 @@ def set_keys(config, assignments):
 
 
 def resolve(config):
-    """Fills in every key that is missing, with the defaults of what it configures. A name alone may stand for a part, and a list of names for features.
+    """Fills in every key that is missing, with the defaults of what it configures.
+
+    A name alone may stand for a part, and a list of names for features, among which `*` stands for all that are read where none is named.
 
     Args:
         config: dict with at least `dataset`.
@@ -134,9 +142,12 @@ def resolve(config):
     asked = mapping(config.get("options"), "options")
     wanted = _INPUTS + (("label",) if kind is tasks.Classification else ())
     answer = asked.get("answer", "answer") if kind is tasks.QuestionAnswering else None
-    given = config.get("features")
-    given = dict.fromkeys([given] if isinstance(given, str) else map(str, given)) if isinstance(given, (str, list, tuple)) else given
-    chosen = [name for name, field in dataset.fields.items() if field.kind in wanted or name == answer] if given is None else list(mapping(given, "features"))
+    given = _by_field(config.get("features"))
+    chosen = list({_OTHERS: {}} if given is None else mapping(given, "features"))
+    if _OTHERS in chosen:
+        usual = [name for name, field in dataset.fields.items() if field.kind in wanted or name == answer]
+        chosen = usual + [name for name in chosen if name not in (*usual, _OTHERS)]
+        check_keys(mapping((given or {}).get(_OTHERS), f"features.{_OTHERS}"), (), f"features.{_OTHERS}")
     check_keys(dict.fromkeys(chosen), dataset.fields, "features")
     schema.check_names({name: dataset.fields[name] for name in chosen}, [answer, asked.get("target") if kind is tasks.Generation else None])
     features = {name: mapping((given or {}).get(name), f"features.{name}") for name in chosen}
@@ -178,6 +189,11 @@ def resolve(config):
     full["training"] = filled(training.fit, mapping(config.get("training"), "training"), "training", {"task", "dataset", "run", "seed", "resume", "progress"})
     check_switches({key: full["training"][key] for key in ("augment", "optimizer") if isinstance(full["training"][key], dict)}, "training")
     return full
+
+
+def _by_field(given):
+    """Features by their fields, where a list of names, or one alone, may stand for those without keys."""
+    return {str(name): {} for name in ([given] if isinstance(given, str) else given)} if isinstance(given, (str, list, tuple)) else given
 
 
 def make_features(config):

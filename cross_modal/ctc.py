@@ -42,7 +42,7 @@ def ctc_cost(y_true, y_pred, compiled=None):
 
     Args:
         y_true: see `CTC`, as `y_pred`.
-        compiled: whether to make do without TensorFlow's kernel for CPUs, which is 13 times as fast and which XLA has none of; None where there is a GPU.
+        compiled: whether to make do without TensorFlow's kernel for CPUs, which is several times as fast and which XLA has none of; None where there is a GPU.
 
     Returns:
         float `(batch,)`; `IMPOSSIBLE` for a text that has more ids than there are steps for, and 0 for one that has none.

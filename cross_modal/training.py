@@ -162,7 +162,7 @@ def fit(
 
 
 def prepare(model, x, y, weight=None):
-    """Makes the variables of a compiled model's losses and metrics: made inside the first step they would have that step traced twice, half of the time until it is done.
+    """Makes the variables of a compiled model's losses and metrics: made inside the first step they would have that step traced twice.
 
     Args:
         model: compiled `keras.Model`.

@@ -12,6 +12,23 @@ def test_set_keys_takes_yaml_values():
     assert given == {"training": {"epochs": 3}}
 
 
+def test_a_key_of_a_feature_leaves_what_is_read_as_it_is(dataset):
+    def read(*sets, **given):
+        full = config.resolve(config.set_keys({"dataset": str(dataset.path), "task": "classification", **given}, sets))
+        return {name: one for name, one in full["features"].items() if name not in ("digits", "parity")}, set(full["features"])
+
+    every = {"image", "text", "audio", "digits", "parity"}
+    assert read() == ({"image": {}, "text": {}, "audio": {}}, every)
+    assert read("features.text.vocab_size=300", "features.audio.bins=8") == ({"image": {}, "text": {"vocab_size": 300}, "audio": {"bins": 8}}, every)
+    assert read(features={"*": {}, "image": {"channels": 1}}) == ({"image": {"channels": 1}, "text": {}, "audio": {}}, every)
+    assert read(features=["*"])[1] == every
+    for chosen in (["features.text={}", "features.parity={}"], ["features.text.vocab_size=300", "features.parity={}"], ["features=[text, parity]", "features.text.length=9"]):
+        assert read(*chosen)[1] == {"text", "parity"}
+    assert read("features.image.channels=1", features={"text": {}, "parity": {}})[1] == {"image", "text", "parity"}
+    with pytest.raises(config.ConfigError, match=r"features.\*: expected no keys. Received: bins"):
+        read(features={"*": {"bins": 8}})
+
+
 def test_resolve_fills_every_key(dataset):
     full = config.resolve({"dataset": str(dataset.path), "task": "classification", "features": {"text": {"vocab_size": 400}, "parity": None}})
     assert list(full["features"]) == ["text", "parity"]
@@ -67,6 +84,7 @@ def test_descriptors_have_a_tower_of_their_own(dataset):
         (["options.views=2"], "Expected options.views to hold keys and values. Received: 2"),
         (["options.dim=wide"], "Expected options.dim to be a number. Received: 'wide'"),
         (["training.cache=no"], "Expected training.cache to be true or false. Received: 'no'"),
+        (["features.text.idf=no"], "Expected features.text.idf to be true or false. Received: 'no'"),
         (["features.text.punctuation=no"], "Expected features.text.punctuation to be true or false. Received: 'no'"),
         (["training.augment.image.flip=Yes"], "Expected training.augment.image.flip to be true or false. Received: 'Yes'"),
     ],

@@ -28,7 +28,7 @@ class Audio(Feature):
         seconds: longest sound kept, in seconds; the rest is cut off.
         range_db: with a number, such as 40, values are from 0, for what is so many decibels below the loudest band of the recording, or more, to 1, for that band, in place of the
             normalised ones. The hum of one room is then as silent as that of another, and a single word keeps its own mean, which says what vowel it has: for short recordings
-            of speakers that were never heard, with `gain` and `warp` of `augment.spectrogram`.
+            of speakers that were never heard, with `gain` of `augment.spectrogram`.
         trim_db: with a number, such as 20, what is more quiet than the loudest frame by so many decibels is cut off at both ends.
         steps: with a number, such as 32, frames that every recording is squeezed or stretched to, so that a word said slowly is as long as one said fast: for single words, with
             `trim_db`. The last value of each frame then is one more than the natural logarithm of the seconds that were kept.
