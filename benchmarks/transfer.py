@@ -4,7 +4,8 @@
 
 DATA is a folder with the tables `umsab`, `emoji`, `mnist`, `fsdd`, `flickr8k` and `easy_vqa`. What is asked is never trained on. Runs that are there are not trained again.
 
-    umsab           how tweets in eight languages feel, by models of n-grams, with weights and without, and of subwords, beside a linear one; asked is the validation part
+    umsab           how tweets in eight languages feel, by models of n-grams, with weights and without, three of them also as one, and of subwords, beside a linear one; asked is
+                    the validation part
     folds           the same by n-grams and the linear one, all tweets asked in five folds, so that less is left to chance
     languages       the same, trained on each of the languages alone and asked in all
     other_language  what kind of thing an emoji shows, by its name in Galician, Slovak and Danish, with few labels, with and without what learned it in languages like them
@@ -40,6 +41,11 @@ TWEETS = {
     "training": {"epochs": 5, "batch_size": 64, "learning_rate": 5e-3, "schedule": "cosine", "warmup": 0.0, "weight_decay": 0.0, "ema": 0.99},
     "training.freeze": {"joined": 1.0},  # What is held small would else be made up for there.
 }
+JOINED = {
+    "n-grams": TWEETS,
+    "n-grams of no language": {**TWEETS, "features": {"text": {**NGRAMS, "weigh_by": "label"}, "label": {}}},
+    "n-grams of no language by idf": {**TWEETS, "features": {"text": {**NGRAMS, "idf": True}, "label": {}}, "towers.text": {"kind": "ngrams", "l2": 2e-5}},
+}
 SUBWORDS = {
     "features": {"text": {"vocab_size": 8000, "length": 64, "fold_case": True}, "label": {}},
     "towers.text": {"kind": "gru", "dropout": 0.3},
@@ -67,33 +73,39 @@ WHO = {
 def umsab(data, out, seeds):
     found, rows = collections.defaultdict(list), ask_validation(rows_of(data, "umsab"))
     dataset = ingest(_tweets(rows), out / "umsab", "--splits", "1,0,0")
-    shared, alike = ({**TWEETS, "features": {"text": {**NGRAMS, **more}, "label": {}}} for more in ({"weigh_by": "label"}, {}))
-    ways = {"n-grams": TWEETS, "n-grams of no language": shared, "n-grams of no language, all alike": alike, "subwords": SUBWORDS}
-    for name, keys in ways.items():
+    alike = {**TWEETS, "features": {"text": NGRAMS, "label": {}}}
+    for name, keys in {**JOINED, "n-grams of no language, all alike": alike, "subwords": SUBWORDS}.items():
         for seed in seeds:
             began = time.monotonic()
             _noted(found, name, _by_language(score(dataset, out / "umsab" / f"{_plain(name)}-{seed}", seed, keys, baseline=False)))
             found[f"{name}, minutes"].append((time.monotonic() - began) / 60)
     for seed in seeds:
-        runs, joined = [out / "umsab" / f"{_plain(name)}-{seed}" for name in list(ways)[:2]], out / "umsab" / f"joined-{seed}"
-        command("evaluate", *runs, "--out", joined)
-        _noted(found, "the first two as one", _by_language(json.loads((joined / "metrics.json").read_text())["test"]))
+        _noted(found, "the first three as one", _as_one(out / "umsab", seed))
     _linear(found, rows)
     return found
 
 
 def folds(data, out, seeds):
-    """The same for all tweets, each asked of a model that learned from four fifths of the others: seven times as many are asked as in the validation part."""
+    """The same for all tweets, each asked of models that learned from four fifths of the others: seven times as many are asked as in the validation part."""
     found, rows = collections.defaultdict(list), rows_of(data, "umsab")
     cut = StratifiedKFold(5, shuffle=True, random_state=0).split(rows, [row["language"] + row["label"] for row in rows])
     for number, (_, asked) in enumerate(cut):
-        asked = set(asked)
+        asked, folder = set(asked), out / "umsab" / f"fold-{number}"
         rows = [{**row, "split": "test" if place in asked else "train"} for place, row in enumerate(rows)]
-        dataset = ingest(_tweets(rows), out / "umsab" / f"fold-{number}", "--splits", "1,0,0")
+        dataset = ingest(_tweets(rows), folder, "--splits", "1,0,0")
         for seed in seeds:
-            _noted(found, "n-grams", _by_language(score(dataset, out / "umsab" / f"fold-{number}" / f"run-{seed}", seed, TWEETS, baseline=False)))
+            for name, keys in JOINED.items():
+                _noted(found, name, _by_language(score(dataset, folder / f"{_plain(name)}-{seed}", seed, keys, baseline=False)))
+            _noted(found, "the three as one", _as_one(folder, seed))
         _linear(found, rows)
     return found
+
+
+def _as_one(folder, seed):
+    """Scores of the three runs of a folder as one, by language."""
+    out = folder / f"joined-{seed}"
+    command("evaluate", *(folder / f"{_plain(name)}-{seed}" for name in JOINED), "--out", out)
+    return _by_language(json.loads((out / "metrics.json").read_text())["test"])
 
 
 def _tweets(rows):
