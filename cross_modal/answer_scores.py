@@ -129,7 +129,8 @@ def _counted(task, groups, items):
 
     if not groups:
         return {"items": 0}
-    found = {**one(groups[""]), "interval": metrics.bootstrap_mean(np.array(groups[""])[:, 0], items)}
+    exact, f1 = np.array(groups[""]).T
+    found = {**one(groups[""]), "interval": metrics.bootstrap_mean(exact, items), **({} if task.is_closed else {"f1_interval": metrics.bootstrap_mean(f1, items)})}
     parts = {part: {name: one(marks) for (sort, name), marks in ((key, value) for key, value in groups.items() if key) if sort == part} for part in ("kind", "view")}
     return {**found, "kinds": parts["kind"], "languages": parts["view"]}
 
@@ -145,12 +146,13 @@ def linear_answers(task, dataset, split):
     Returns:
         Dict of reader to a dict of `exact` and `items`; empty where nothing is to be learned or asked.
     """
-    parts = {}
+    parts, places = {}, {name: place for place, name in enumerate(task.features[task.answer].names)}
     for part in ("train", split):
         items = [item for item in dataset.items(part).take(_PLAIN).as_numpy_iterator() if len(item[task.answer]["value"])]
         views = {name: [item[name]["value"][0] if len(item[name]["value"]) else None for item in items] for name in task.sources}
-        parts[part] = views, np.array([task.features[task.answer].names.index(item[task.answer]["value"][0].decode()) for item in items])
+        parts[part] = views, np.array([places.get(item[task.answer]["value"][0].decode(), -1) for item in items])
     (train, labels), (asked, right) = parts["train"], parts[split]
+    train, labels = {name: [one for one, place in zip(values, labels) if place >= 0] for name, values in train.items()}, labels[labels >= 0]
     found = {}
     for reader, fields in task.readers.items() if len(labels) and len(right) else ():
         said = baselines.linear_baseline({name: task.features[name].kind for name in fields}, train, labels, asked)

@@ -82,14 +82,20 @@ def filled(function, given, place, reserved):
     # A dataclass shows a default made by a factory as a marker without a value of its own: an empty dict in all our tasks.
     defaults = {name: one.default if isinstance(one.default, (str, int, float, bool, tuple, type(None))) else {} for name, one in parameters.items()}
     keyed = [one.name for one in dataclasses.fields(function) if one.default_factory is dict] if dataclasses.is_dataclass(function) else []
-    given = {name: mapping(value, f"{place}.{name}") if name in keyed else _like(value, defaults[name], f"{place}.{name}") for name, value in given.items()}
+    given = {
+        name: mapping(value, f"{place}.{name}") if name in keyed else _like(value, defaults[name], f"{place}.{name}", parameters[name].annotation) for name, value in given.items()
+    }
     return {name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **given}.items()}
 
 
-def _like(value, default, place):
+def _like(value, default, place, annotation):
     """A value in place of a default, as a list of one where that is a tuple; raises ConfigError where it cannot be meant."""
     if isinstance(default, tuple) and isinstance(value, (str, int, float)):
-        return [value]
+        value = [value]
+    if annotation == tuple[str, ...] and not (isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)):
+        raise ConfigError(f"Expected {place} to be a list of names. Received: {value!r}")
+    if annotation in (float | None, int | None) and not isinstance(value, (int, float, type(None))):
+        raise ConfigError(f"Expected {place} to be a number, or null. Received: {value!r}")
     if isinstance(default, (bool, int, float)) and isinstance(value, (str, list, tuple, dict)):
         raise ConfigError(f"Expected {place} to be {'true or false' if isinstance(default, bool) else 'a number'}. Received: {value!r}")
     return value

@@ -72,7 +72,8 @@ def _shown(row, item, dataset):
     for view, text in row["source"].items():
         name, _, tag = view.partition(":")
         tags = [one.decode() for one in item[name]["language"]]
-        raw = item[name]["value"][tags.index(tag or "und")] if text is None else None
+        place = tags.index(tag) if tag in tags else next((place for place, one in enumerate(tags) if f"{name}:{one}" not in row["source"]), 0)  # One that the run does not know.
+        raw = item[name]["value"][place] if text is None else None
         if raw is None:
             parts.append(f"<div dir=auto>{html.escape(text)}</div>")
         elif dataset.fields[name].kind == "image":

@@ -193,7 +193,7 @@ def _interval(scores):
         if isinstance(one, dict) and "intervals" in one:
             return one["intervals"]["macro_f1"]
         if isinstance(one, dict) and "interval" in one:
-            return one["interval"]
+            return one.get("f1_interval", one["interval"])  # Of what is the merit.
     return None
 
 

@@ -81,6 +81,9 @@ def fit(
     _refuse("the name of one, or a dict of name and its arguments", {} if isinstance(optimizer, (str, dict)) else {"optimizer": optimizer})
     _refuse("true, false or auto", {} if jit_compile in (True, False, "auto") else {"jit_compile": jit_compile})
     _refuse("a number of at least 0 and below 1", {} if ema is None or _is_number(ema) and 0 <= ema < 1 else {"ema": ema})
+    _refuse("a number of at least 0", {} if _is_number(mixup) and mixup >= 0 else {"mixup": mixup})
+    _refuse("a number above 0, or null", {} if clipnorm is None or _is_number(clipnorm) and clipnorm > 0 else {"clipnorm": clipnorm})
+    _refuse("a dict of the name of a part to a run, such as {text: saved_models/first}", {} if isinstance(start_from or {}, dict) else {"start_from": start_from})
     _check_shares(warmup=warmup, dropout_after=dropout_after, modality_dropout=modality_dropout)
     if teacher and mixup:
         raise ValueError("Expected no `mixup` with a `teacher`, who would be asked about items that are not mixed. Received both")

@@ -57,6 +57,9 @@ def test_check_only_looks(table, capsys):
     assert sorted(table.parent.iterdir()) == before
     assert run(capsys, "ingest", table, "--check", "--out", table.parent / "looked")[0] == 0
     assert [path.name for path in (table.parent / "looked").iterdir()] == ["quarantine.csv"]
+    (table.parent / "made" / "items").mkdir(parents=True)
+    code, _, error = run(capsys, "ingest", table, "--check", "--out", table.parent / "made")
+    assert code == 1 and "a folder without a dataset" in error and not (table.parent / "made" / "quarantine.csv").exists()
     with (table.parent / "looked" / "quarantine.csv").open() as file:
         assert [row["path"] for row in csv.DictReader(file)] == ["0.png"]
 
@@ -84,6 +87,7 @@ def test_datasets(table, capsys):
     found = run(capsys, "datasets", table.parent)[1]
     assert f"{table}\n  " in found and "columns: id, image, text, label" in found
     assert run(capsys, "datasets", table)[0] == 1
+    assert "--modality of tables to be one of image, text, audio, label. Received: foo" in run(capsys, "datasets", table.parent, "--modality", "foo")[2]
 
 
 def test_files_may_stand_behind_options(capsys):

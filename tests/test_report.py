@@ -40,3 +40,5 @@ def test_texts_are_shown_with_what_they_are_from(dataset, tmp_path):
     for one in sorts.values():  # Routes take turns: one with a single text is there too.
         assert one.count("data:image/png;base64,") == 1 and one.count("data:audio/wav;base64,") == 1 and one.count("never trained") == 1
         assert "two &amp; two" in one and "&lt;zwei&gt;" in one
+    # A recording in a language that a run does not know is of no language to it.
+    assert pages._shown({"source": {"audio": None}}, item, dataset).count("data:audio/wav;base64,") == 1

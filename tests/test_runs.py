@@ -44,6 +44,8 @@ def test_a_run_goes_on_for_longer_and_with_nothing_else(run, tmp_path, capsys):
     before = (run / "run.yaml").read_text()
     assert cli.main(["train", "--run", str(run), "--resume", "--set", "training.epochs=many"]) == 1
     assert "Expected training.epochs to be a number. Received: 'many'" in capsys.readouterr().err and (run / "run.yaml").read_text() == before
+    assert cli.main(["train", "--run", str(run), "--resume", "--set", "training.epochs=0"]) == 1
+    assert "`epochs` to be whole numbers of at least 1" in capsys.readouterr().err and (run / "run.yaml").read_text() == before
     copy = shutil.copytree(run, tmp_path / "tuned")
     shutil.rmtree(copy / "checkpoints")
     assert cli.main(["train", "--run", str(copy), "--resume", "--set", "training.epochs=2"]) == 1

@@ -83,7 +83,8 @@ def test_similar_items_of_a_mix_of_views(run, table, capsys):
     for arguments, words in (
         ([], "Expected views, or --id, or --score"),
         (["--id", "none"], "Expected --id to be an item of test, such as"),
-        (["--score", "x"], "Expected --score to be"),
+        (["--score", "x"], "Expected a label of the dataset: parity, digits. Received: x"),
+        (["--score", "image"], "Expected a label of the dataset: parity, digits. Received: image"),
     ):
         assert cli.main([*asked, *arguments]) == 1
         assert words in capsys.readouterr().err

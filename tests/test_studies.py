@@ -138,6 +138,11 @@ def test_a_model_that_is_shown_few_knows_no_label_of_others(tmp_path, monkeypatc
     assert learn_labels(again, dataset)["text"] is again["text"], "what an earlier run learned stays"
 
 
+def test_the_interval_is_of_the_merit():
+    assert studies._interval({"answer": {"f1": 0.9, "interval": [0.1, 0.2], "f1_interval": [0.8, 1.0]}}) == [0.8, 1.0]
+    assert studies._interval({"answer": {"interval": [0.1, 0.2]}}) == [0.1, 0.2] and studies._interval({"items": 3}) is None
+
+
 def test_no_seed_is_none(task, dataset, tmp_path):
     with pytest.raises(ValueError, match="`seeds` of at least 1. Received: seeds=0"):
         studies.language_matrix(task, dataset, tmp_path, seeds=0)
@@ -158,6 +163,9 @@ def test_both_on_the_command_line(dataset, trained, tmp_path, capsys):
     capsys.readouterr()
     start = ["--set", f"training.start_from.text={run}", "--set", f"features.text.from={run}"]
     few = ["few-shot", *asked, "--run", str(tmp_path / "b"), "--label", "parity", "--sizes", "2", "--seeds", "1", *sets[2:], *start, "--set", "features.parity={}"]
+    for wrong, words in ((["--sizes", "2,a"], "Expected --sizes to be whole numbers"), (["--set", "training.batch_size=0"], "`batch_size` to be whole numbers of at least 1")):
+        assert cli.main([*few, *wrong]) == 1
+        assert words in capsys.readouterr().err and not (tmp_path / "b" / "run.yaml").exists()
     assert cli.main(few) == 0
     assert "items a class" in capsys.readouterr().out and (tmp_path / "b" / "few-shot.png").exists()
     assert cli.main([*few, "--set", "seed=3"]) == 1

@@ -3,6 +3,7 @@
 import base64
 import json
 
+import cv2
 import numpy as np
 import pytest
 import soundfile
@@ -97,6 +98,16 @@ def test_predict_answers_with_latents_and_what_is_made(run, picture, tmp_path, c
         assert base64.b64decode(row["image_bytes"]["b64"])[:4] == b"\x89PNG"
 
 
+def test_what_is_given_in_a_language_that_the_run_does_not_know_is_made_again_all_the_same(run, tmp_path, capsys):
+    assert cli.main(["reconstruct", str(run), "text:tlh=wa'", "--out", str(tmp_path / "made")]) == 0
+    assert "text: " in capsys.readouterr().out and (tmp_path / "made" / "text.txt").exists()
+    assert cv2.imread(str(tmp_path / "made" / "image.png")) is not None
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"text:en": "two"}')
+    assert cli.main(["predict", str(run), str(path), "--to", "tlh"]) == 1
+    assert "Expected --to to be a language that the run was taught to write: ar, de" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -123,6 +134,9 @@ def test_vectors_of_words_of_each_language(dataset, tmp_path, capsys):
     english = WordVectors.load(tmp_path / "words" / "text.en.vec")
     assert "twenty" in english.places and english.vectors.shape[1] == 8
     assert (tmp_path / "words" / "projector_config.pbtxt").read_text().count("embeddings") == len(list((tmp_path / "words").glob("*.vec")))
+    for wrong in ("--epochs", "--dim", "--min-count"):
+        assert cli.main([*arguments, "--out", str(tmp_path / "none"), wrong, "0"]) == 1
+        assert f"Expected {wrong} of at least 1. Received: 0" in capsys.readouterr().err and not list(tmp_path.glob("none/*.vec"))
     (tmp_path / "pairs.tsv").write_text("fr\tcent\n", encoding="utf-8")
     assert cli.main([*arguments, "--out", str(tmp_path / "x"), "--align", "en", "--dictionary", str(tmp_path / "pairs.tsv")]) == 1
     assert "pairs.tsv, line 1: expected language, word and word with tabs between. Received: 'fr\\tcent'" in capsys.readouterr().err

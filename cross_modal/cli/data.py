@@ -83,6 +83,8 @@ def ingest(options):
         said, fields, bad = check_table(options.table, max_bad=1.0 if options.max_bad is None else options.max_bad, **keywords)
         print(summary.described(said, fields))
         if options.out:
+            if (pathlib.Path(options.out) / "items").exists():
+                raise FileExistsError(f"Expected --out of --check to be a folder without a dataset, as its quarantine.csv would be replaced. Received: {options.out}")
             pathlib.Path(options.out).mkdir(parents=True, exist_ok=True)
             ingesting.write_quarantine(pathlib.Path(options.out), bad)
     else:
@@ -105,9 +107,11 @@ def _pair(given, expected):
 
 
 def datasets(options):
-    from cross_modal.data import finding, public
+    from cross_modal.data import finding, public, schema
 
     if options.folder:
+        if options.modality and options.modality not in schema.KINDS:
+            raise ValueError(f"Expected --modality of tables to be one of {', '.join(schema.KINDS)}. Received: {options.modality}")
         for path, said in finding.find_tables(options.folder, options.modality):
             print(f"{path}\n  {said}")
         return

@@ -1,5 +1,6 @@
 """The verbs about runs: what is trained on a dataset."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -81,14 +82,9 @@ def train(options):
             f"Expected the dataset that the run was begun with. Received: {full['dataset']}, which was made anew since, and may have other items to train on. "
             "Ingest the table as it was, or start a new run from this one: training.start_from"
         )
-    config.save_run(run, full, task.features, task.languages, dataset)
-    try:
+    with _begun(run):
+        config.save_run(run, full, task.features, task.languages, dataset)
         model = training.fit(task, dataset, run, seed=full["seed"], resume=options.resume, **full["training"])
-    except Exception:
-        if not options.resume and not (run / "checkpoints" / "state.json").exists():  # Nothing was learned: what is wrong can be set right under the same name.
-            for name in ("run.yaml", "features.json"):
-                (run / name).unlink(missing_ok=True)
-        raise
     report.history_picture(run / "history.csv", run / "history.png")
     if options.resume and before and before != model_digest(run):  # What another model said.
         for old in [path for name in ("metrics.json", "predictions-*", "examples-*", "probe-*") for path in run.glob(name)]:
@@ -98,6 +94,23 @@ def train(options):
     made = ("run.yaml", "model.keras", "history.csv", "history.png", "metrics.json", "predictions-validation.html", "examples-validation.html")
     kept = [name for name in made if (run / name).exists()]
     print(f"\n{run}: {', '.join(kept)}. Next: cross-modal evaluate {run}; cross-modal export {run}")
+
+
+@contextlib.contextmanager
+def _begun(run):
+    """Puts the settings of a run back as they were, if what follows fails before anything is learned: what is wrong can be set right under the same name."""
+
+    def learned():
+        return sorted((str(path), path.stat().st_mtime_ns) for path in run.glob("**/checkpoints/state.json"))
+
+    kept, before = {run / name: (run / name).read_bytes() if (run / name).exists() else None for name in ("run.yaml", "features.json")}, learned()
+    try:
+        yield
+    except Exception:
+        if learned() == before:
+            for path, content in kept.items():
+                path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
+        raise
 
 
 def _configured(options):
@@ -127,9 +140,10 @@ def tune(options):
 def transfer(options):
     from cross_modal import report, studies
 
-    task, dataset, keys, run = _prepared(options)
-    languages = options.languages.split(",") if options.languages else ()
-    rows = studies.language_matrix(task, dataset, run, options.field, languages, options.split, options.seeds, sys.stderr.isatty(), **keys)
+    languages, run = options.languages.split(",") if options.languages else (), pathlib.Path(options.run)
+    with _begun(run):
+        task, dataset, keys = _prepared(options)
+        rows = studies.language_matrix(task, dataset, run, options.field, languages, options.split, options.seeds, sys.stderr.isatty(), **keys)
     picture = report.matrix_picture(rows, run / "languages.png", f"asked: {options.split}")
     print(f"{studies.matrix_table(rows)}\n\n{picture}; languages.json has each model's")
 
@@ -137,15 +151,19 @@ def transfer(options):
 def few_shot(options):
     from cross_modal import report, studies
 
-    task, dataset, keys, run = _prepared(options)
-    sizes, start = [int(size) for size in options.sizes.split(",")], keys.pop("start_from")
-    rows = studies.few_shot(task, dataset, run, options.label, start, sizes, options.split, options.seeds, sys.stderr.isatty(), **keys)
+    run, sizes = pathlib.Path(options.run), options.sizes.split(",")
+    if not all(size.isdecimal() and int(size) for size in sizes):
+        raise ValueError(f"Expected --sizes to be whole numbers of at least 1 with commas between them, such as 1,5,10. Received: {options.sizes}")
+    with _begun(run):
+        task, dataset, keys = _prepared(options)
+        start = keys.pop("start_from")
+        rows = studies.few_shot(task, dataset, run, options.label, start, list(map(int, sizes)), options.split, options.seeds, sys.stderr.isatty(), **keys)
     picture = report.few_shot_picture(rows, run / "few-shot.png", f"asked: {options.split}")
     print(f"{studies.few_shot_table(rows)}\n\n{picture}; few-shot.json has each model's")
 
 
 def _prepared(options):
-    """The task, the dataset, keywords of `training.fit` and the folder; of a folder that was begun, the features that it has."""
+    """The task, the dataset and keywords of `training.fit`; of a folder that was begun, the features that it has."""
     from cross_modal import config
     from cross_modal.data import Dataset
     from cross_modal.features.saved import is_of
@@ -162,7 +180,7 @@ def _prepared(options):
     if (run / "run.yaml").exists() and not is_of(run, dataset):
         raise FileExistsError(f"Expected a new folder, or one that was begun with the same dataset. Received: {run}; {full['dataset']} was made anew since")
     config.save_run(run, full, features, languages, dataset)
-    return task, dataset, full["training"], run
+    return task, dataset, full["training"]
 
 
 def load_run(run, xla=False):
@@ -254,6 +272,7 @@ def check_language(task, to):
     """Raises ValueError if texts cannot be written in the language that is asked for, or none is and there are several."""
     answered = getattr(task, "answered", ())
     known = answered or (task.languages.names[1:] if getattr(task, "is_written", False) else ())
+    known = known or sorted({tag for name in getattr(task, "texts", ()) for tag in task.tags(name)})
     if to is not None and not known and not getattr(task, "texts", ()):
         raise ValueError(f"Expected no --to, as {type(task).__name__} writes no texts. Received: {to}")
     if to is None and len(answered) > 1:

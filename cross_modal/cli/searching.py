@@ -57,6 +57,8 @@ def similar(options):
         raise ValueError("Expected views, or --id, or --score. Received: none of them, or several")
     config, task, model = load_run(options.run)
     endpoints, dataset = task.endpoints(model), Dataset(options.dataset or config["dataset"])
+    if options.score is not None:
+        dataset.check_label(options.score)
     views = [read_given(task, view) for view in options.views]
     shelf = recommending.fill_shelf(endpoints, dataset, options.split, options.fields.split(",") if options.fields else (), [*(language for _, language, _ in views), "en"])
     if options.score:
@@ -74,8 +76,6 @@ def similar(options):
 
 def _labels(dataset, split, label, ids):
     """The first label of each item, None where it has none."""
-    if label not in dataset.fields:
-        raise ValueError(f"Expected --score to be a field of the dataset: {', '.join(dataset.fields)}. Received: {label}")
     found = {item["id"].decode(): next(iter(item[label]["value"]), None) for item in dataset.items(split).as_numpy_iterator()}
     return [found[one] for one in ids]
 

@@ -193,6 +193,9 @@ def _learned(options, tag, texts):
     if sys.stderr.isatty():
         print(f"{tag}, {len(texts):,} texts", file=sys.stderr)
     given = {} if options.epochs is None else {"epochs": options.epochs}
+    for name, value in {"epochs": options.epochs, "dim": options.dim, "min-count": options.min_count}.items():
+        if value is not None and value < 1:
+            raise ValueError(f"Expected --{name} of at least 1. Received: {value}")
     return METHODS[options.method](texts, options.dim, min_count=options.min_count, seed=options.seed, progress=_tell if sys.stderr.isatty() else None, **given)
 
 

@@ -31,7 +31,8 @@ def batches(
         languages: `Language`, for the tags of the views.
         size: items in a batch.
         draws: dict of field to the number of views drawn from an item. None takes all views, in order.
-        seed: None goes through the split once, in order, and draws the first views. A number shuffles, draws at random and repeats without end,
+        seed: None goes through the split once, in order, and draws views in turn, so that each language has its share: of the first item from its first on, of the second from its
+            second. A number shuffles, draws at random and repeats without end,
             in batches of exactly `size`, or of `tokens`.
         bucket_by: field whose length sorts items into batches of similar length, or None for batches of items at random.
         cache: whether featurized items stay in memory after the first pass.
@@ -157,8 +158,11 @@ def _draw(item, step, features, draws, seed, first):
     """Draws views of each field, featurized or not; fewer where there are fewer."""
     out = _carried(item)
     for place, name in enumerate(features):
-        order = tf.range(tf.size(item[name]["language"]))
-        if seed is not None:
+        count = tf.size(item[name]["language"])
+        order = tf.range(count)
+        if seed is None and draws is not None:
+            order = (order + tf.cast(step % tf.cast(tf.maximum(count, 1), step.dtype), tf.int32)) % tf.maximum(count, 1)
+        elif seed is not None:
             order = tf.random.experimental.stateless_shuffle(order, seed=[seed, step * len(features) + place])
         if name in first:
             language = tf.gather(item[name]["language"], order)

@@ -135,7 +135,7 @@ def learn_labels(features, dataset):
             config = feature.config()
             found[name] = type(feature)(**{**config, "weights": weigh_ngrams(config, values, _labels_beside(dataset, name, feature.weigh_by))})
         elif isinstance(feature, Label) and feature.counts:
-            counts = collections.Counter(value.decode() for value, _ in dataset.values("train", name))
+            counts = collections.Counter(value.decode() for item in dataset.items("train").as_numpy_iterator() for value in set(item[name]["value"]))
             found[name] = type(feature)(**{**feature.config(), "counts": [counts[label] for label in feature.names]})
     return found
 
@@ -162,6 +162,8 @@ def _seen(dataset, name, options):
     """Size and channels, where they are not given, of what the pictures are like."""
     found = {}
     if "size" not in options:
+        if name not in dataset.describe()["sizes"]:
+            raise ValueError(f"Expected pictures of {name} to learn from. Received: none, see `describe`. Leave the field out of the features, or give its `size`")
         sides = [dataset.describe()["sizes"][name][side][1] for side in ("height", "width")]
         share = min(1.0, _LARGEST / max(sides))
         found["size"] = [max(8, 8 * round(side * share / 8)) for side in sides]

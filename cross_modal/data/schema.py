@@ -23,6 +23,7 @@ BROKEN = re.compile("[\ud800-\udfff]")  # Halves of surrogate pairs: what stands
 
 _READ = re.compile("[A-Za-z][A-Za-z0-9_]*")  # Names of layers and of arguments of functions.
 _ANSWERED = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]*")  # Names of layers alone.
+_ENDS = "_language", "_mask", "_value"  # Of the names of what a model takes of a field.
 _READING = 1  # Of how rows are read; another number makes all datasets anew.
 
 
@@ -139,13 +140,14 @@ def check_names(fields, apart=(), arguments=()):
         ValueError: if a name cannot be that of a layer, of an argument of an endpoint or of a part of a batch.
     """
     wrong = [name for name, one in fields.items() if name not in apart and not (_ANSWERED if one.kind == "label" else _READ).fullmatch(name)]
-    wrong += [name for name, one in fields.items() if name in BESIDE or (one.kind != "label" and name.endswith("_language") and name.removesuffix("_language") in fields)]
+    wrong += [name for name, one in fields.items() if name in BESIDE or (one.kind != "label" and any(name.endswith(end) and name.removesuffix(end) in fields for end in _ENDS))]
     wrong += [name for name, one in fields.items() if name in arguments and name not in apart and one.kind != "label"]
     if wrong:
         rest = ",".join(name for name in fields if name not in wrong)
         without = f", or leave it out: --set 'features=[{rest}]'" if rest else ""
         raise ValueError(
-            f"Expected names of fields of letters a-z, digits and _, a letter first, other than {', '.join((*BESIDE, *arguments))}, and no FIELD_language beside FIELD. "
+            f"Expected names of fields of letters a-z, digits and _, a letter first, other than {', '.join((*BESIDE, *arguments))}, "
+            f"and no {', '.join(f'FIELD{end}' for end in _ENDS)} beside FIELD. "
             f"Received: {', '.join(map(repr, wrong))}. Rename the column in the table{without}"
         )
 

@@ -59,7 +59,9 @@ def view_of(kinds, field, language):
 
 
 def _classes(index, field, places):
-    codes, counts = np.unique(index.label[places[index.field[places] == field]], return_counts=True)
+    """How many items have each class, however many rows of them say so."""
+    places = places[index.field[places] == field]
+    codes, counts = np.unique(np.unique(np.stack([index.id[places], index.label[places]]), axis=1)[1], return_counts=True)
     return {index.names["labels"][code]: int(count) for code, count in sorted(zip(codes, counts), key=lambda pair: index.names["labels"][pair[0]])}
 
 

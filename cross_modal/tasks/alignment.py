@@ -18,7 +18,7 @@ from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, FoldViews, LogitScale, UnfoldViews
 from cross_modal.losses import ABSENT, LOSSES, Contrastive
 from cross_modal.serving import ask
-from cross_modal.tasks.task import STRING, Endpoint, Task
+from cross_modal.tasks.task import STRING, Endpoint, Task, check_numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,14 +69,13 @@ class Alignment(Task):
             if isinstance(towers, (list, tuple)) and len(towers) not in (1, self.spaces):
                 raise ValueError(f"Expected as many towers for each field, or one, which then is in each of the {self.spaces} spaces. Received: {len(towers)} for {name}")
         unknown = set(self.views) - set(self.features)
-        if unknown or min(self.draws.values()) < 1:
-            raise ValueError(f"Expected `views` to give a number of at least 1 for fields among {', '.join(self.features)}. Received: views={self.views}")
+        if unknown or not all(type(count) is int and count > 0 for count in self.views.values()):
+            raise ValueError(f"Expected `views` to give a whole number of at least 1 for fields among {', '.join(self.features)}. Received: views={self.views}")
         if self.loss not in LOSSES:
             raise ValueError(f"Expected `loss` to be one of {', '.join(LOSSES)}. Received: loss={self.loss}")
         if self.temperature is not None and (self.temperature < 0.01 or self.loss == "triplet"):
             raise ValueError(f"Expected `temperature` of at least 0.01, and none with the loss triplet. Received: temperature={self.temperature}, loss={self.loss}")
-        if any(weight < 0 for weight in self.weights.values()):
-            raise ValueError(f"Expected `weights` of at least 0. Received: weights={self.weights}")
+        check_numbers(weights=self.weights)
         if not set(self.always) <= set(self.kinds):
             raise ValueError(f"Expected `always` to name kinds of view: {', '.join(self.kinds)}. Received: always={self.always}")
         for pattern in (*self.routes, *self.weights):
@@ -193,7 +192,7 @@ class Alignment(Task):
         return self._score(self._embed_all(model, batches), self._trained_pairs())
 
     def _trained_pairs(self):
-        return {(self.kinds[a], self.kinds[b]) for a, b in np.argwhere(self.trained())}
+        return {(self.kinds[a], self.kinds[b]) for a, b in np.argwhere(self.rates() > 0)}
 
     def _score(self, vectors, trained):
         """Scores vectors, dict of kind of view to `retrieval.Embedded`; `trained` is a set of pairs of kinds."""

@@ -17,7 +17,7 @@ from cross_modal.features import featurize_batch
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.layers import AttentionPooling, GaussianSample, HideSources, LanguageEmbedding
 from cross_modal.losses import Cost, SmoothedCrossEntropy, SquaredError, disagreement
-from cross_modal.tasks.task import STRING, Endpoint, Task
+from cross_modal.tasks.task import STRING, Endpoint, Task, check_numbers
 from cross_modal.towers import inputs_like
 from cross_modal.writer import build_writer, taught, writing_steps
 
@@ -85,6 +85,7 @@ class Autoencoding(Task):
             raise ValueError(f"Expected pictures as pixels, which can be made again. Received: descriptors of {', '.join(described)}. Set features.{described[0]}.units=pixels")
         if min(self.variational, self.agreement) < 0:
             raise ValueError(f"Expected `variational` and `agreement` of at least 0. Received: variational={self.variational}, agreement={self.agreement}")
+        check_numbers(weights=self.weights)
         if not set(self.weights) <= set(self.features):
             raise ValueError(f"Expected `weights` for fields among {', '.join(self.features)}. Received: {', '.join(self.weights)}")
 
@@ -281,17 +282,18 @@ class Autoencoding(Task):
             x, there = read(raw)
             return {"latent": tf.where(there[:, None], self.encode(model, x), 0.0)}
 
-        def asked(name, tags):
-            """The languages to make a field in, the first where none is said, and whether they are known."""
+        def asked(name, tags, given):
+            """The languages to make a field in, the first where none is said or what is given is in another, and whether they are known."""
             known = self.tags(name)
             if not known:
                 return self.languages.featurize(tags), tf.ones_like(tags, tf.bool)
-            tags = tf.where((tags == "") | (tags == UNDETERMINED), known[0], tags)
+            other = given & ~tf.reduce_any(tags[:, None] == tf.constant(known), 1)
+            tags = tf.where((tags == "") | (tags == UNDETERMINED) | other, known[0], tags)
             return self.languages.featurize(tags), tf.reduce_any(tags[:, None] == tf.constant(known), 1)
 
         def reconstruct(**raw):
             x, usable = read(raw)
-            answers, languages = {}, {name: asked(name, raw[f"{name}_language"]) for name in self.features}
+            answers, languages = {}, {name: asked(name, raw[f"{name}_language"], raw[name] != "") for name in self.features}
             for name, made in self.make(model, self.encode(model, x), {name: one for name, (one, _) in languages.items()}).items():
                 there = usable & languages[name][1]
                 if name in self.texts:

@@ -15,7 +15,7 @@ from cross_modal.data import schema
 from cross_modal.features import Label, featurize_batch
 from cross_modal.layers import AttentionPooling
 from cross_modal.losses import ABSENT, Agreement
-from cross_modal.tasks.task import STRING, Endpoint, Task
+from cross_modal.tasks.task import STRING, Endpoint, Task, check_numbers
 from cross_modal.towers import inputs_like
 
 _BESIDE = "{}_parallel"  # The output of a field whose views are brought together.
@@ -98,6 +98,7 @@ class Classification(Task):
         wrong = {name: value for name in ("dropout", "label_smoothing") if not (isinstance(value := getattr(self, name), (int, float)) and 0 <= value < 1)}
         if wrong:
             raise ValueError(f"Expected `dropout` and `label_smoothing` of at least 0 and below 1. Received: {wrong}")
+        check_numbers(loss_weights=self.loss_weights, parallel=self.parallel, balance=self.balance, focal=self.focal)
         if not set(self.loss_weights) <= set(self.heads):
             raise ValueError(f"Expected `loss_weights` for labels among {', '.join(self.heads)}. Received: {', '.join(self.loss_weights)}")
         if not set(self.parallel) <= {name for name in self.inputs if self.features[name].has_time}:

@@ -18,7 +18,7 @@ from cross_modal.data import schema
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.losses import SmoothedCrossEntropy
 from cross_modal.routes import Routes, expand_routes, route_name, split_route
-from cross_modal.tasks.task import Task
+from cross_modal.tasks.task import Task, check_numbers
 from cross_modal.towers import inputs_like
 from cross_modal.writer import build_writer, taught, texts_of, writing_steps
 
@@ -78,6 +78,7 @@ class Generation(Task):
         if self.target not in self.features or not hasattr(self.features[self.target], "detokenize"):
             texts = [name for name, feature in self.features.items() if hasattr(feature, "detokenize")]
             raise ValueError(f"Expected `target` to be a field of texts: {', '.join(texts) or 'there is none'}. Received: target={self.target}")
+        check_numbers(weights=self.weights, balance=self.balance)
         schema.check_names(self.features, set(self.features) - set(self.sources), (text_endpoints.LANGUAGE, *text_endpoints.DRAWING))
         if _TARGET in self.features and (self.target != _TARGET or _TARGET in self.sources):  # It is what the written text is called.
             others = ", ".join(f"{name}*->{self.target}*" for name in self.features if name not in (_TARGET, self.target))
@@ -92,6 +93,8 @@ class Generation(Task):
             raise ValueError(f"Expected `beams` and `length` of at least 1. Received: beams={self.beams}, length={self.length}")
         for pattern in self.weights:
             split_route(pattern)
+        if not self.trained:
+            raise ValueError(f"Expected a route of `routes` that is drawn. Received: routes={self.routes}, weights={self.weights}")
         heard = [route for route in self.trained if self._is_spelled(route)]
         if not 0 <= self.ctc <= 1 or (self.ctc and not heard) or (self.ctc == 1 and [route for route in self.trained if len(route[0]) > 1 or route not in heard]):
             raise ValueError(
@@ -109,7 +112,16 @@ class Generation(Task):
     @functools.cached_property
     def trained(self):
         """The routes that are trained, pairs of a tuple of sources and a target."""
-        return expand_routes(self.routes, self.kinds_of(self.features), self.kinds_of([self.target]))
+        return list(self._weighed)
+
+    @functools.cached_property
+    def _weighed(self):
+        """Dict of each route to how often it is drawn, by `weights`, but for those that never are."""
+        kinds, ends = self.kinds_of(self.features), self.kinds_of([self.target])
+        weights = dict.fromkeys(expand_routes(self.routes, kinds, ends), 1.0)
+        for pattern, weight in self.weights.items():
+            weights |= dict.fromkeys(set(expand_routes([pattern], kinds, ends)) & set(weights), weight)
+        return {route: weight for route, weight in weights.items() if weight > 0}
 
     @property
     def sources(self):
@@ -157,11 +169,8 @@ class Generation(Task):
         """The trained routes as `Routes`."""
         fields = {route: frozenset(kind.partition(":")[0] for kind in route[0]) for route in self.trained}
         counts = collections.Counter(fields.values())
-        weights, balanced = dict.fromkeys(self.trained, 1.0), [counts[fields[route]] ** -self.balance for route in self.trained]
-        for pattern, weight in self.weights.items():
-            some = set(expand_routes([pattern], self.kinds_of(self.features), self.kinds_of([self.target])))
-            weights |= {route: weight for route in self.trained if route in some}
-        return Routes(self.trained, self.sources, _TARGET, self.languages.names, [weight * share for weight, share in zip(weights.values(), balanced)])
+        weights = [weight * counts[fields[route]] ** -self.balance for route, weight in self._weighed.items()]
+        return Routes(self.trained, self.sources, _TARGET, self.languages.names, weights)
 
     def example(self, batch):
         x = {name: {key: batch[name][key][:, 0] for key in ("value", "mask", "language")} for name in self.sources}

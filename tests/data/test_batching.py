@@ -49,6 +49,17 @@ def same(one, two):
     tf.nest.map_structure(np.testing.assert_array_equal, one, two)
 
 
+def test_without_a_seed_each_language_has_its_share(made):
+    """Of item number n, of one view or of four, it is the view n modulo their number that is taken first."""
+    whole = next(listed(made, size=30))["text"]
+    one, two = (next(listed(made, size=30, draws={"text": count, "image": 1, "label": 1}))["text"] for count in (1, 2))
+    there = whole["mask"].any(-1).sum(1)
+    assert set(there) == {1, 4} and set(one["language"][:, 0]) == set(whole["language"][whole["mask"].any(-1)])
+    for number, count in enumerate(there):
+        assert one["key"][number, 0] == two["key"][number, 0] == whole["key"][number, number % count]
+        assert two["mask"][number].any(-1).tolist() == [True, count > 1] and (count == 1 or two["key"][number, 1] == whole["key"][number, (number + 1) % count])
+
+
 @pytest.mark.parametrize("length, expected", [(0, 8), (1, 8), (8, 8), (9, 12), (12, 12), (13, 16), (16, 16), (17, 24), (25, 32), (33, 48), (3001, 3072), (3073, 4096)])
 def test_length_for(length, expected):
     assert int(length_for(length)) == int(length_for(tf.constant(length))) == int(tf.function(length_for)(tf.constant(length))) == expected
@@ -130,9 +141,10 @@ def test_a_batch_in_which_a_field_is_absent_everywhere(made):
     assert not batch["image"]["mask"].any()
 
 
-def test_without_a_seed_the_first_views_are_drawn(made):
+def test_without_a_seed_views_are_drawn_in_turn(made):
     dataset, features, _ = made
-    first = {item["id"]: item["text"]["value"][0] for item in dataset.items("train").as_numpy_iterator()}
+    items = enumerate(dataset.items("train").as_numpy_iterator())
+    first = {item["id"]: item["text"]["value"][number % len(item["text"]["value"])] for number, item in items}
     for batch in listed(made, size=8, draws={"text": 1, "image": 1, "label": 1}):
         for row, name in enumerate(batch["id"]):
             np.testing.assert_array_equal(batch["text"]["value"][row, 0][batch["text"]["mask"][row, 0]], features["text"].featurize(tf.constant(first[name])))

@@ -71,6 +71,14 @@ def test_options_reach_the_features(mixed):
     assert options["text"] == {"vocab_size": 300, "length": 3}  # It is the caller's.
 
 
+def test_a_field_of_pictures_without_any_is_told(tmp_path):
+    rows = [{"image": f"{number}.png", "text:en": f"a text {number}", "split": "train"} for number in range(4)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    dataset = ingest(tmp_path / "t.jsonl", tmp_path / "d", {"text": "text"}, progress=False, max_bad=1.0, fractions=(1, 0, 0))
+    with pytest.raises(ValueError, match="Expected pictures of image to learn from. Received: none, see `describe`. Leave the field out"):
+        learn_features(dataset)
+
+
 def test_a_feature_of_the_users_own(mixed):
     class Length(features.Feature):
         kind = "text"

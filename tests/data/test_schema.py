@@ -51,8 +51,12 @@ def test_a_label_is_no_argument_and_what_stands_apart_is_nothing():
     schema.check_names({"на русском": Field("на русском", "text")}, apart=["на русском"])
     with pytest.raises(ValueError, match="Received: 'of what'"):
         schema.check_names({"of what": Field("of what", "label")})
-    with pytest.raises(ValueError, match="no FIELD_language beside FIELD. Received: 'text_language'"):
+    with pytest.raises(ValueError, match="no FIELD_language, FIELD_mask, FIELD_value beside FIELD. Received: 'text_language'"):
         schema.check_names({name: Field(name, "text") for name in ("text", "text_language")})
+    for name in ("image_mask", "image_value"):
+        with pytest.raises(ValueError, match=f"Received: '{name}'. Rename"):
+            schema.check_names({"image": Field("image", "image"), name: Field(name, "image")})
+    schema.check_names({"image_mask": Field("image_mask", "image"), "text": Field("text", "text")})
 
 
 def test_no_field_that_is_read_is_called_as_an_argument():

@@ -56,6 +56,13 @@ def test_what_is_counted(tmp_path):
         assert line in words, words
 
 
+def test_a_label_that_several_rows_of_an_item_repeat_counts_once(tmp_path):
+    rows = [
+        {"id": name, "split": "train", "language": tag, "text": f"{name} {tag}", "label": label} for name, label in (("a", "x"), ("b", "y"), ("c", "y")) for tag in ("en", "de")
+    ]
+    assert checked(tmp_path, rows, kinds={"text": "text", "label": "label"})[0]["labels"] == {"label": {"train": {"x": 1, "y": 2}}}
+
+
 def test_what_is_odd(tmp_path):
     said, words = checked(tmp_path, ROWS, kinds={"text": "text"}, max_bad=1)
     assert said["odd"] == [

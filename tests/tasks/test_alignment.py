@@ -177,7 +177,17 @@ def test_of_the_weights_that_fit_a_route_the_last_counts(task):
     rates = made.rates()
     assert rates[kinds.index("text:de"), kinds.index("image")] == rates[kinds.index("image"), kinds.index("text:de")] == 2
     assert rates[kinds.index("text:en"), kinds.index("image")] == 0.5 and rates[kinds.index("text:en"), kinds.index("text:de")] == 0
+    assert {("text:en", "image"), ("text:de", "image")} < made._trained_pairs() and ("text:en", "text:de") not in made._trained_pairs()
     assert (rates[~task.trained()] == 0).all() and (np.array(made.objective()["loss"].routes) == rates).all()
+
+
+@pytest.mark.parametrize(
+    "options", [{"weights": {"*->*": -1}}, {"weights": {"*->*": "high"}}, {"weights": {"*->*": True}}, {"views": {"text": 2.5}}, {"views": {"text": "a"}}, {"views": {"text": 0}}]
+)
+def test_numbers_that_cannot_be_are_told(task, options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"Expected `{name}` to .* number.* of at least .*Received: {name}="):
+        dataclasses.replace(task, **options)
 
 
 def test_routes_of_which_no_item_has_both_views_are_told(tmp_path):

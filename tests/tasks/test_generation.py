@@ -83,6 +83,15 @@ def test_weights_decide_how_often(learned, dataset):
     assert batch["audio"]["mask"].numpy().any(-1).all() and not batch["image"]["mask"].numpy().any()
 
 
+def test_what_weighs_nothing_is_never_trained(learned):
+    task = made(learned, routes=("image->text:*",), weights={"image->text:de": 0.0})
+    every = made(learned, routes=("image->text:*",))
+    assert set(every.trained) - set(task.trained) == {(("image",), "text:de")} and "de" in every.answered and "de" not in task.answered
+    for weights, words in (({"*->*": 0}, "a route of `routes` that is drawn"), ({"*->*": -1}, "`weights` to hold numbers of at least 0"), ({"*->*": "a"}, "Received: weights=")):
+        with pytest.raises(ValueError, match=words):
+            made(learned, routes=("image->text:*",), weights=weights)
+
+
 def test_fields_are_drawn_alike_however_many_routes_they_have(learned):
     numbers = made(learned, routes=("image->text:en", "text:*->text:en"), weights={"text:de->*": 2.0}).numbers
     shares = {route[0][0]: weight for route, weight in zip(numbers.routes, numbers.weights)}

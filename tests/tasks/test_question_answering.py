@@ -51,6 +51,16 @@ def test_a_closed_set_keeps_the_contract(question_pictures):
     testing.check_task(task, _batch(task, question_pictures), {"answer": [{**row, "image": image} for row in PICTURE]})
 
 
+def test_an_answer_that_a_run_does_not_know_is_wrong_for_linear_models_too(question_pictures):
+    """Without "yes", whoever would say what is said most often, "no", is right less often."""
+    task = _task(question_pictures)
+    label = task.features["answer"]
+    less = dataclasses.replace(task, features={**task.features, "answer": type(label)([name for name in label.names if name != "yes"])})
+    with_all, without = (answer_scores.linear_answers(one, question_pictures, "test")["answer_from_question"] for one in (task, less))
+    assert with_all["items"] == without["items"] and without["exact"] < 1
+    assert without["exact"] <= np.mean([item["answer"]["value"][0] != b"yes" for item in question_pictures.items("test").as_numpy_iterator()])
+
+
 def test_spans_keep_the_contract(reading):
     task = _task(reading, context="context", no_answer=True)
     testing.check_task(task, _batch(task, reading), {"answer": TEXT})
