@@ -223,11 +223,11 @@ def after_questions(data, out, seeds):
     random.Random(0).shuffle(numbers)
     asked, learned = set(numbers[:600]), set(numbers[600:1000])
     shapes = {row["group"]: row for row in rows if row["group"] in asked | learned and row["answer:en"] in SHAPES}
-    source, keys = out / "questions" / "run", {**EASY_VQA, "training": {**EASY_VQA["training"], "epochs": 4}}
-    train(ingest([row for row in rows if row["group"] not in shapes], out / "questions", "--field", "answer=label"), source, "question_answering", 0, keys)
+    source = out / "questions" / "run"
+    train(ingest([row for row in rows if row["group"] not in shapes], out / "questions", "--field", "answer=label"), source, "question_answering", 0, EASY_VQA)
     rows = [{"id": name, "image": row["image"], "label": row["answer:en"], "split": "test" if name in asked else "train"} for name, row in sorted(shapes.items())]
     dataset = ingest(rows, out / "shapes", "--splits", "1,0,0")
-    _few(found, dataset, out / "shapes" / "shapes", seeds, _frozen("image", source, "cnn") | {"options.dim": keys["options.dim"]})
+    _few(found, dataset, out / "shapes" / "shapes", seeds, _frozen("image", source, "cnn") | {"options.dim": EASY_VQA["options.dim"]})
     return found
 
 
