@@ -135,7 +135,8 @@ def learn_labels(features, dataset):
             config = feature.config()
             found[name] = type(feature)(**{**config, "weights": weigh_ngrams(config, values, _labels_beside(dataset, name, feature.weigh_by))})
         elif isinstance(feature, Label) and feature.counts:
-            counts = collections.Counter(value.decode() for item in dataset.items("train").as_numpy_iterator() for value in set(item[name]["value"]))
+            given = dataset.items("train").map(lambda item, name=name: item[name]["value"]).prefetch(4).as_numpy_iterator()
+            counts = collections.Counter(value.decode() for values in given for value in set(values))
             found[name] = type(feature)(**{**feature.config(), "counts": [counts[label] for label in feature.names]})
     return found
 
