@@ -51,7 +51,7 @@ def test_a_label_is_mixed_with_what_the_teacher_says(learned, dataset, run):
 
 def test_examples_that_stand_twice_are_taught_twice(learned, dataset, run):
     """As those are whose second views are beside the first, see the option parallel."""
-    task = dataclasses.replace(_task(learned, "text"), parallel=("text",))
+    task = dataclasses.replace(_task(learned, "text"), parallel={"text": 1.0})
     teacher = Teacher(run, task, 1.0)
     batch = next(iter(batches(dataset, "train", {**task.features, **teacher.features}, task.languages, 4, draws=task.draws, again=teacher.again, seed=0)))
     _, y, weight = teacher.teach(batch, *task.example(batch))
