@@ -142,15 +142,16 @@ def resolve(config):
     asked = mapping(config.get("options"), "options")
     wanted = _INPUTS + (("label",) if kind is tasks.Classification else ())
     answer = asked.get("answer", "answer") if kind is tasks.QuestionAnswering else None
-    given = _by_field(config.get("features"))
-    chosen = list({_OTHERS: {}} if given is None else mapping(given, "features"))
+    given = config.get("features")
+    given = mapping(_by_field(_OTHERS if given is None else given), "features")
+    chosen = list(given)
     if _OTHERS in chosen:
         usual = [name for name, field in dataset.fields.items() if field.kind in wanted or name == answer]
         chosen = usual + [name for name in chosen if name not in (*usual, _OTHERS)]
-        check_keys(mapping((given or {}).get(_OTHERS), f"features.{_OTHERS}"), (), f"features.{_OTHERS}")
+        check_keys(mapping(given[_OTHERS], f"features.{_OTHERS}"), (), f"features.{_OTHERS}")
     check_keys(dict.fromkeys(chosen), dataset.fields, "features")
     schema.check_names({name: dataset.fields[name] for name in chosen}, [answer, asked.get("target") if kind is tasks.Generation else None])
-    features = {name: mapping((given or {}).get(name), f"features.{name}") for name in chosen}
+    features = {name: mapping(given.get(name), f"features.{name}") for name in chosen}
     for name, one in features.items():
         check_switches({key: one[key] for key in _SWITCHES if key in one}, f"features.{name}")
     inputs = [name for name in chosen if dataset.fields[name].kind != "label"]

@@ -13,6 +13,7 @@ from cross_modal.callbacks import BEST, SCHEDULES, STATE, Freeze, Keeper, LateDr
 from cross_modal.compiling import precision_for
 from cross_modal.data import batches
 from cross_modal.distilling import make_teacher
+from cross_modal.tasks.task import check_numbers, is_number
 from cross_modal.towers.tower import check_patches
 
 _COUNTED = 100  # Batches by which it is estimated how many items one has.
@@ -80,9 +81,9 @@ def fit(
     _check_counts(epochs=epochs, batch_size=batch_size, **{name: one for name, one in counted.items() if one is not None})
     _refuse("the name of one, or a dict of name and its arguments", {} if isinstance(optimizer, (str, dict)) else {"optimizer": optimizer})
     _refuse("true, false or auto", {} if jit_compile in (True, False, "auto") else {"jit_compile": jit_compile})
-    _refuse("a number of at least 0 and below 1", {} if ema is None or _is_number(ema) and 0 <= ema < 1 else {"ema": ema})
-    _refuse("a number of at least 0", {} if _is_number(mixup) and mixup >= 0 else {"mixup": mixup})
-    _refuse("a number above 0, or null", {} if clipnorm is None or _is_number(clipnorm) and clipnorm > 0 else {"clipnorm": clipnorm})
+    _refuse("a number of at least 0 and below 1", {} if ema is None or is_number(ema) and 0 <= ema < 1 else {"ema": ema})
+    check_numbers(mixup=mixup)
+    _refuse("a number above 0, or null", {} if clipnorm is None or is_number(clipnorm) and clipnorm > 0 else {"clipnorm": clipnorm})
     _refuse("a dict of the name of a part to a run, such as {text: saved_models/first}", {} if isinstance(start_from or {}, dict) else {"start_from": start_from})
     _check_shares(warmup=warmup, dropout_after=dropout_after, modality_dropout=modality_dropout)
     if teacher and mixup:
@@ -186,11 +187,7 @@ def _check_shares(**shares):
 
 
 def _has_numbers(given):
-    return isinstance(given, dict) and all(_is_number(one) and one >= 0 for one in given.values())
-
-
-def _is_number(one):
-    return isinstance(one, (int, float)) and not isinstance(one, bool)
+    return isinstance(given, dict) and all(is_number(one) and one >= 0 for one in given.values())
 
 
 def _refuse(wanted, wrong):

@@ -154,6 +154,9 @@ def vectors(options):
     from cross_modal.data import Dataset
 
     tf.get_logger().setLevel("ERROR")  # It warns of a function that is traced again for each language.
+    for name, value in {"epochs": options.epochs, "dim": options.dim, "min-count": options.min_count}.items():
+        if value is not None and value < 1:
+            raise ValueError(f"Expected --{name} of at least 1. Received: {value}")
     dataset, out = Dataset(options.dataset), pathlib.Path(options.out)
     fields = [name for name, field in dataset.fields.items() if field.kind == "text"]
     field = options.field or next(iter(fields), None)
@@ -193,9 +196,6 @@ def _learned(options, tag, texts):
     if sys.stderr.isatty():
         print(f"{tag}, {len(texts):,} texts", file=sys.stderr)
     given = {} if options.epochs is None else {"epochs": options.epochs}
-    for name, value in {"epochs": options.epochs, "dim": options.dim, "min-count": options.min_count}.items():
-        if value is not None and value < 1:
-            raise ValueError(f"Expected --{name} of at least 1. Received: {value}")
     return METHODS[options.method](texts, options.dim, min_count=options.min_count, seed=options.seed, progress=_tell if sys.stderr.isatty() else None, **given)
 
 

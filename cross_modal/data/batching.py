@@ -158,10 +158,9 @@ def _draw(item, step, features, draws, seed, first):
     """Draws views of each field, featurized or not; fewer where there are fewer."""
     out = _carried(item)
     for place, name in enumerate(features):
-        count = tf.size(item[name]["language"])
-        order = tf.range(count)
+        order = tf.range(tf.size(item[name]["language"]))
         if seed is None and draws is not None:
-            order = (order + tf.cast(step % tf.cast(tf.maximum(count, 1), step.dtype), tf.int32)) % tf.maximum(count, 1)
+            order = tf.roll(order, -step, 0)
         elif seed is not None:
             order = tf.random.experimental.stateless_shuffle(order, seed=[seed, step * len(features) + place])
         if name in first:

@@ -22,7 +22,6 @@ from cross_modal.features import (
     learn_subwords,
     mark_language,
     weigh_ngrams,
-    weigh_ngrams_by_idf,
 )
 from cross_modal.features.label import UNDETERMINED
 
@@ -113,9 +112,8 @@ def _ngrams(dataset, name, cleaner, values, wanted, options):
 
     if label is not None:
         dataset.check_label(label)
-    found = learn_ngrams(_cleaned(clean, values), wanted.get("vocab_size"))
-    weights = weigh_ngrams_by_idf(found, _cleaned(clean, dataset.values("train", name))) if idf else None
-    return learn_labels({name: NGrams(**found, weights=weights, weigh_by=label, **options)}, dataset)[name]
+    feature = NGrams(**learn_ngrams(_cleaned(clean, values), wanted.get("vocab_size"), idf), weigh_by=label, **options)
+    return learn_labels({name: feature}, dataset)[name]
 
 
 def learn_labels(features, dataset):

@@ -16,7 +16,6 @@ from cross_modal.features.ngrams import NGrams as NGrams
 from cross_modal.features.ngrams import learn_ngrams as learn_ngrams
 from cross_modal.features.ngrams import mark_language as mark_language
 from cross_modal.features.ngrams import weigh_ngrams as weigh_ngrams
-from cross_modal.features.ngrams import weigh_ngrams_by_idf as weigh_ngrams_by_idf
 from cross_modal.features.pretrained import PretrainedText as PretrainedText
 from cross_modal.features.text import Text as Text
 from cross_modal.features.text import extend_subwords as extend_subwords

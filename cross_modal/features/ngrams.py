@@ -94,24 +94,29 @@ def mark_language(raw, language):
     return tf.where((language == "") | (language == UNDETERMINED) | (raw == ""), raw, tf.strings.join([language, _MARK, raw]))
 
 
-def learn_ngrams(texts, vocab_size=None):
+def learn_ngrams(texts, vocab_size=None, idf=False):
     """Finds the words and groups of letters that stand in two texts or more.
 
     Args:
         texts: iterable of strings, of the training split alone; of those with a mark, see `mark_language`, also what is a language's own.
         vocab_size: most of them, those in the most texts, and of those that are in as many all or none; None for 200,000.
+        idf: whether each counts the more, the fewer texts it is in, by its inverse document frequency as scikit-learn has it, `1 + ln((1 + texts) / (1 + texts that have it))`.
 
     Returns:
-        Dict of `words`, `letters`, `own_words` and `own_letters`, see `NGrams`.
+        Dict of `words`, `letters`, `own_words` and `own_letters`, and with `idf` also `weights`, the mean of whose squares is one; see `NGrams`.
 
     Raises:
         ValueError: if there is no text, or `vocab_size` is less than 3.
+
+    Source:
+        Spärck Jones (1972), "A Statistical Interpretation of Term Specificity and Its Application in Retrieval", for `idf`.
     """
     vocab_size = 200_000 if vocab_size is None else vocab_size
     if vocab_size < 3:
         raise ValueError(f"Expected `vocab_size` to be at least 3. Received: vocab_size={vocab_size}")
-    parts, texts = [[_NONE] for _ in _PARTS], (text for text in texts if text.strip())
+    parts, texts, total = [[_NONE] for _ in _PARTS], (text for text in texts if text.strip()), 0
     while some := list(itertools.islice(texts, 1024)):
+        total += len(some)
         for pieces, hashes in zip(parts, _hashes(tf.constant(some))):
             pieces.append(_once(hashes))
             if sum(len(values) for values, _ in pieces[1:]) > len(pieces[0][0]):  # What is known is sorted again only where it may double.
@@ -121,7 +126,10 @@ def learn_ngrams(texts, vocab_size=None):
         raise ValueError("Expected at least one text to learn n-grams from. Received: none; does the training split have this field?")
     counts = np.sort(np.concatenate([seen for _, seen in found]))[::-1]
     least = max(2, counts[vocab_size - 2] + 1) if len(counts) > vocab_size - 2 else 2
-    return {name: packed(values[seen >= least], "<i8") for name, (values, seen) in zip(_PARTS, found)}
+    known = {name: packed(values[seen >= least], "<i8") for name, (values, seen) in zip(_PARTS, found)}
+    if idf:
+        known["weights"] = _as_weights(1.0 + np.log((1.0 + total) / (1.0 + np.concatenate([seen[seen >= least] for _, seen in found]))))
+    return known
 
 
 def weigh_ngrams(known, texts, labels):
@@ -144,11 +152,11 @@ def weigh_ngrams(known, texts, labels):
     Source:
         Wang and Manning (2012), "Baselines and Bigrams", equation 1; the largest of all labels in place of one of two.
     """
-    names, pairs = {}, zip(texts, labels)
-    own = scipy.sparse.csr_matrix((0, _count(known)))  # (labels, n-grams)
+    tables, names, pairs = [unpacked(known[part], "<i8") for part in _PARTS], {}, zip(texts, labels)
+    own = scipy.sparse.csr_matrix((0, sum(map(len, tables))))  # (labels, n-grams)
     while some := list(itertools.islice(pairs, 1024)):
         chunk, owners = zip(*some)
-        seen = _found(known, chunk)
+        seen = scipy.sparse.hstack([_looked_up(table, hashes) for table, hashes in zip(tables, _hashes(tf.constant(chunk)))]).tocsr()  # (texts, n-grams)
         has = [(names.setdefault(name, len(names)), place) for place, one in enumerate(owners) for name in sorted(one)]
         has = scipy.sparse.csr_matrix((np.ones(len(has)), np.array(has, int).reshape(-1, 2).T), (len(names), len(chunk)))
         own.resize((len(names), own.shape[1]))
@@ -163,39 +171,8 @@ def weigh_ngrams(known, texts, labels):
     return _as_weights(weights)
 
 
-def weigh_ngrams_by_idf(known, texts):
-    """Says how much each n-gram counts: the more, the fewer texts it is in, of whatever label.
-
-    The weight is the inverse document frequency as scikit-learn has it, `1 + ln((1 + texts) / (1 + texts that have it))`. The mean of the squares of all is one.
-
-    Args:
-        known: dict that `learn_ngrams` returned.
-        texts: iterable of strings, of the training split alone, with a mark or without as those; of empty ones nothing is counted.
-
-    Returns:
-        `weights` of `NGrams`.
-
-    Source:
-        Spärck Jones (1972), "A Statistical Interpretation of Term Specificity and Its Application in Retrieval".
-    """
-    texts, counts, total = (text for text in texts if text.strip()), np.zeros(_count(known)), 0
-    while some := list(itertools.islice(texts, 1024)):
-        counts, total = counts + np.asarray(_found(known, some).sum(axis=0)).ravel(), total + len(some)
-    return _as_weights(1.0 + np.log((1.0 + total) / (1.0 + counts)))
-
-
 def _as_weights(weights):
     return packed(weights / max(np.sqrt(np.mean(weights**2)), 1e-6), "<f4")
-
-
-def _count(known):
-    return sum(len(unpacked(known[part], "<i8")) for part in _PARTS)
-
-
-def _found(known, texts):
-    """Which n-grams are in texts: a sparse matrix of ones, `(texts, n-grams)`."""
-    tables = (unpacked(known[part], "<i8") for part in _PARTS)
-    return scipy.sparse.hstack([_looked_up(table, hashes) for table, hashes in zip(tables, _hashes(tf.constant(texts)))]).tocsr()
 
 
 def _looked_up(table, hashes):

@@ -103,25 +103,25 @@ class Alignment(Task):
     def trained(self):
         """Returns which kinds of view are trained together: bool `(kinds, kinds)`, symmetric.
 
-        Two views of one field are together only where `views` puts two of it in a batch.
+        Two views of one field are together only where `views` puts two of it in a batch; what weighs nothing is not trained.
         """
-        trained = np.zeros((len(self.kinds), len(self.kinds)), bool)
-        for pattern in self.routes:
-            trained[_fitting(self.kinds, pattern)] = not pattern.startswith("!")
-        field = np.array([kind.partition(":")[0] for kind in self.kinds])
-        single = np.array([self.draws[name] == 1 for name in field])
-        return trained & ~((field[:, None] == field[None]) & single[:, None])
+        return self.rates() > 0
 
     def rates(self):
         """Returns what each trained route weighs in the loss, `(kinds, kinds)`; 0 for those that are not trained."""
-        trained = self.trained()
-        rates = trained.astype(float)
+        drawn = np.zeros((len(self.kinds), len(self.kinds)), bool)
+        for pattern in self.routes:
+            drawn[_fitting(self.kinds, pattern)] = not pattern.startswith("!")
+        field = np.array([kind.partition(":")[0] for kind in self.kinds])
+        single = np.array([self.draws[name] == 1 for name in field])
+        drawn &= ~((field[:, None] == field[None]) & single[:, None])
+        rates = drawn.astype(float)
         for pattern, weight in self.weights.items():
-            rates[_fitting(self.kinds, pattern) & trained] = weight
+            rates[_fitting(self.kinds, pattern) & drawn] = weight
         return rates
 
     def check(self, dataset):
-        wanted, seen = self.rates() > 0, dict.fromkeys(self.kinds, 0)
+        wanted, seen = self.trained(), dict.fromkeys(self.kinds, 0)
         fields = [name for name in self.features if name in dataset.fields]
         for item in dataset.items("train").map(lambda item: {name: item[name]["language"] for name in fields}).as_numpy_iterator():
             views = [name if (tag := one.decode()) not in self.languages.names[1:] else f"{name}:{tag}" for name, tags in item.items() for one in tags]
@@ -192,7 +192,7 @@ class Alignment(Task):
         return self._score(self._embed_all(model, batches), self._trained_pairs())
 
     def _trained_pairs(self):
-        return {(self.kinds[a], self.kinds[b]) for a, b in np.argwhere(self.rates() > 0)}
+        return {(self.kinds[a], self.kinds[b]) for a, b in np.argwhere(self.trained())}
 
     def _score(self, vectors, trained):
         """Scores vectors, dict of kind of view to `retrieval.Embedded`; `trained` is a set of pairs of kinds."""

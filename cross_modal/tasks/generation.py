@@ -17,7 +17,7 @@ from cross_modal.ctc import ABSENT_LOGIT, CTC, ctc_cost, warn_of_fast_speech
 from cross_modal.data import schema
 from cross_modal.features.label import UNDETERMINED
 from cross_modal.losses import SmoothedCrossEntropy
-from cross_modal.routes import Routes, expand_routes, route_name, split_route
+from cross_modal.routes import Routes, expand_routes, route_name
 from cross_modal.tasks.task import Task, check_numbers
 from cross_modal.towers import inputs_like
 from cross_modal.writer import build_writer, taught, texts_of, writing_steps
@@ -91,8 +91,6 @@ class Generation(Task):
             raise ValueError(f"Expected a tower for each field that a route starts from. Received: none for {', '.join(lacking)}")
         if self.beams < 1 or self.length < 1:
             raise ValueError(f"Expected `beams` and `length` of at least 1. Received: beams={self.beams}, length={self.length}")
-        for pattern in self.weights:
-            split_route(pattern)
         if not self.trained:
             raise ValueError(f"Expected a route of `routes` that is drawn. Received: routes={self.routes}, weights={self.weights}")
         heard = [route for route in self.trained if self._is_spelled(route)]

@@ -13,11 +13,15 @@ from cross_modal.features import Feature, Language
 STRING = tf.TensorSpec((None,), tf.string)  # Of an argument of an endpoint.
 
 
+def is_number(one):
+    return isinstance(one, (int, float)) and not isinstance(one, bool)
+
+
 def check_numbers(**options):
     """Raises a ValueError that names an option, if it is no number of at least 0, or no dict to such."""
     for name, given in options.items():
         numbers = given.values() if isinstance(given, dict) else [given]
-        if not all(isinstance(one, (int, float)) and not isinstance(one, bool) and one >= 0 for one in numbers):
+        if not all(is_number(one) and one >= 0 for one in numbers):
             raise ValueError(f"Expected `{name}` {'to hold numbers' if isinstance(given, dict) else 'to be a number'} of at least 0. Received: {name}={given}")
 
 

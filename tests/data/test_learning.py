@@ -170,7 +170,7 @@ def test_n_grams_are_weighed_by_a_label_beside_them(tmp_path):
     with pytest.raises(ValueError, match="Expected a label of the dataset: mood. Received: text"):
         learn_features(dataset, ["text"], {"text": {"units": "ngrams", "weigh_by": "text"}})
     idf = learn_features(dataset, ["text"], {"text": {"units": "ngrams", "idf": True}})[0]["text"]
-    assert idf.config() == features.NGrams(**found, weights=features.weigh_ngrams_by_idf(found, [text + mark for text in texts for mark in ("", "!")])).config()
+    assert idf.config() == features.NGrams(**features.learn_ngrams([text + mark for text in texts for mark in ("", "!")], idf=True)).config()
     with pytest.raises(ValueError, match="n-grams of text to be weighed by a label or by their inverse document frequency. Received: weigh_by=mood, idf=True"):
         learn_features(dataset, ["text"], {"text": {"units": "ngrams", "weigh_by": "mood", "idf": True}})
 

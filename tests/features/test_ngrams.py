@@ -77,8 +77,7 @@ def test_what_is_in_texts_of_one_label_counts_more():
 def test_what_is_in_fewer_texts_counts_more():
     """By hand: of four texts that are not empty "good" is in three, "bad" in two; sklearn's smoothed inverse document frequency."""
     texts = ["good good", "good", "bad", "good bad", " "]
-    found = features.learn_ngrams(texts, 100_000)
-    feature = features.NGrams(**found, weights=features.weigh_ngrams_by_idf(found, texts))
+    feature = features.NGrams(**features.learn_ngrams(texts, 100_000, idf=True))
     good, bad = ([feature.weights[one] for one in ids(feature, word) if 2 <= one < feature.firsts[1]] for word in ("good", "bad"))
     assert len(good) == len(bad) == 1 and bad[0] / good[0] == pytest.approx((1 + np.log(5 / 3)) / (1 + np.log(5 / 4)), rel=1e-5)
     assert np.mean(feature.weights[2:] ** 2) == pytest.approx(1, rel=1e-5)
